@@ -1,0 +1,19 @@
+"""log K_v(z), the modified Bessel function of the second kind, with exact derivatives.
+
+`log_kv` gives the logarithm, `log_kv_moments` the value together with the moments that its
+gradient, its Hessian and the ratios of neighbouring orders are made of.
+
+How to choose a backend: ``backend="jax"`` (the default) is traceable, runs on any device, in
+float32 or float64, and differentiates in order and argument; take it unless you have a
+reason. ``backend="cpu"`` evaluates at once with NumPy and SciPy in float64: an independent
+check, and the answer where nothing is to be compiled.
+"""
+
+from importlib.metadata import version as _version
+
+from ._api import log_kv as log_kv
+from ._api import log_kv_moments as log_kv_moments
+from ._moments import KvMoments as KvMoments
+
+__version__ = _version("normix-bessel")
+__all__ = ["KvMoments", "log_kv", "log_kv_moments"]

@@ -1,0 +1,70 @@
+"""What one pass over the integrand of K_v gives: `KvMoments`."""
+
+from typing import Any, NamedTuple
+
+Array = Any  # jax.Array from the "jax" backend, numpy.ndarray from "cpu"
+
+
+class KvMoments(NamedTuple):
+    r"""log K_v(z) with the moments of the law that its integral defines.
+
+    For real order v and z > 0 the integrand of
+
+        K_v(z) = ½ ∫ exp(-z cosh t + v t) dt                     (DLMF 10.32.9)
+
+    is, normalised, a probability law of t whose log-partition function is log K_v(z). It
+    peaks at the saddle t0 = asinh(v/z). With u = t - t0 and w = hypot(v, z) its exponent is
+
+        -z cosh t + v t = (-w + v t0) - ½ (w + v) f(u) - ½ (w - v) g(u),
+        f(u) = e^u - 1 - u,   g(u) = e^-u - 1 + u,   f, g >= 0,
+
+    so the statistics (u, f, g) carry value, gradient and Fisher information of everything
+    built on K_v, without the cancellation that (t, e^t, e^-t) suffer for large w.
+
+    Every array has the broadcast shape ``(...)`` of v and z, but for the trailing axes named.
+
+    Fields:
+        log_kv: log K_v(z), shape (...).
+        order: v, shape (...).
+        argument: z, shape (...).
+        saddle: t0 = asinh(v/z), shape (...).
+        w: hypot(v, z), shape (...).
+        mean: means of (u, f, g), shape (..., 3).
+        cov: covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for.
+
+    Below z = 1e-150 the moments of e^-|t| and their covariances can overflow to inf at orders
+    |v| < 2, where they exceed the largest double; `log_kv` and its derivatives do not.
+    """
+
+    log_kv: Array
+    order: Array
+    argument: Array
+    saddle: Array
+    w: Array
+    mean: Array
+    cov: Array | None
+
+    @property
+    def dv(self) -> Array:
+        """∂ log K_v(z) / ∂v = E t, shape (...)."""
+        return self.saddle + self.mean[..., 0]
+
+    @property
+    def dz(self) -> Array:
+        """∂ log K_v(z) / ∂z = -E cosh t, shape (...)."""
+        return -(self.ratio_up + self.ratio_down) / 2
+
+    @property
+    def ratio_up(self) -> Array:
+        """K_{v+1}(z) / K_v(z) = E e^t, shape (...)."""
+        return self._exp_saddle(+1) * (1 + self.mean[..., 0] + self.mean[..., 1])
+
+    @property
+    def ratio_down(self) -> Array:
+        """K_{v-1}(z) / K_v(z) = E e^-t, shape (...)."""
+        return self._exp_saddle(-1) * (1 - self.mean[..., 0] + self.mean[..., 2])
+
+    def _exp_saddle(self, sign: int) -> Array:
+        """e^(±t0) = (w ± v) / z, by the one of its two forms that does not cancel."""
+        growth = (self.w + abs(self.order)) / self.argument
+        return growth ** (1 - 2 * (sign * self.order < 0))

@@ -1,0 +1,213 @@
+"""log K_v(z) near z = 0 at small order: Temme's series and the upward recurrence.
+
+For z -> 0 at fixed v the integrand of K_v has a plateau of length 2 log(2/z) and the
+trapezoidal rule needs too many nodes. With x = log(2/z), q = z²/4 and v = n + u,
+|u| <= 1/2, Temme (1975, J. Comput. Phys. 19, 324) sums
+
+    K_u = Σ c_k f_k,   (z/2) K_{u+1} = Σ c_k (p_k - k f_k),   c_k = q^k / k!,
+    f_k = (k f_{k-1} + p_{k-1} + r_{k-1}) / (k² - u²),   p_k = p_{k-1} / (k - u),
+    r_k = r_{k-1} / (k + u),   p_0 = ½ e^{ux} Γ(1+u),   r_0 = ½ e^{-ux} Γ(1-u),
+    f_0 = Γ(1+u) Γ(1-u) [Γ1(u) cosh ux + Γ2(u) x sinh(ux)/(ux)],
+
+and u -> -u turns the second into (z/2) K_{u-1} = Σ c_k (r_k - k f_k). Where |u| x is large
+a factor e^{|u|x} is taken out of every term, so nothing overflows. From there up to order v
+by DLMF 10.29.1,
+
+    ρ_v := (z/2) K_{v+1} / K_v = v + q / ρ_{v-1},   log K_v = log K_u + Σ [x + log ρ].
+
+Within a piece of fixed n and fixed sign of u all of it is smooth in v and x, so order
+derivatives come by differentiating it.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+ORDER_LIMIT = 10.0
+"""The series serves |v| < ORDER_LIMIT and z < ARGUMENT_LIMIT; NUMERICS in docs/bessel.md."""
+ARGUMENT_LIMIT = 0.1
+
+_TERMS = 8  # q^8 / 8! < 4e-26 at z = ARGUMENT_LIMIT
+
+# Made by tools/gamma_coefficients.py.
+_GAMMA1 = (
+    -0.5772156649015329,
+    0.04200263503409524,
+    0.04219773455554433,
+    -0.0072189432466631,
+    0.00021524167411495098,
+    2.013485478078824e-05,
+    -1.133027231981696e-06,
+    -6.116095104481416e-09,
+    1.18127457048702e-09,
+    -7.782263439905071e-12,
+    -5.100370287454476e-13,
+)
+_GAMMA2 = (
+    1.0,
+    -0.6558780715202539,
+    0.16653861138229148,
+    -0.009621971527876973,
+    -0.0011651675918590652,
+    0.0001280502823881162,
+    -1.2504934821426706e-06,
+    -2.056338416977607e-07,
+    5.002007644469223e-09,
+    1.0434267116911005e-10,
+    -3.696805618642206e-12,
+)
+
+
+class _Ladder(NamedTuple):
+    """log K_v and its neighbours' ratios at order v >= 0, each of shape (...)."""
+
+    log_kv: jax.Array
+    up: jax.Array  # (z/2) K_{v+1} / K_v
+    down: jax.Array  # (z/2) K_{v-1} / K_v
+    down_over_q: jax.Array  # (2/z) K_{v-1} / K_v
+    down_before: jax.Array  # (z/2) K_{v-2} / K_{v-1}
+    cross: jax.Array  # q (1 - K_{v+1} K_{v-1} / K_v²)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
+    total = jnp.full_like(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = total * x + c
+    return total
+
+
+def _scaled_hyperbolics(u: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(m, e^-mx cosh ux, e^-mx sinh(ux)/(ux)) with m = |u| for large |u| x, else 0.
+
+    The factor e^-mx prevents overflow; where there is none to prevent it is 1, so that even
+    functions of u stay even in their code and have derivatives right at u = 0.
+    """
+    frozen = jax.lax.stop_gradient(u)
+    near = jnp.abs(frozen) * x < 1
+    m = jnp.where(near, 0.0, jnp.where(frozen < 0, -u, u))
+    cosh = (jnp.exp((u - m) * x) + jnp.exp(-(u + m) * x)) / 2
+    square = jnp.where(near, u * x, 0.0) ** 2
+    term, series = jnp.ones_like(u), jnp.ones_like(u)
+    for k in range(1, 10):
+        term = term * square / (2 * k * (2 * k + 1))
+        series = series + term
+    far = jnp.where(near, 1.0, m * x)
+    return m, cosh, jnp.where(near, series, -jnp.expm1(-2 * far) / (2 * far))
+
+
+def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
+    """Series at the fractional order, then the recurrence up to v; 0 <= v < 10, x = log(2/z)."""
+    n = jax.lax.stop_gradient(jnp.round(v))
+    u = v - n
+    q = jnp.exp(-2 * x)
+
+    gamma1, gamma2 = _polynomial(_GAMMA1, u * u), _polynomial(_GAMMA2, u * u)
+    rgamma_minus, rgamma_plus = gamma2 + u * gamma1, gamma2 - u * gamma1  # 1 / Γ(1 ∓ u)
+    m, cosh, sinhc = _scaled_hyperbolics(u, x)
+    f = (gamma1 * cosh + gamma2 * x * sinhc) / (rgamma_minus * rgamma_plus)
+    tilt = jnp.exp((u - m) * x)
+    p_tilted = 0.5 / rgamma_plus
+    p = tilt * p_tilted
+    r = 0.5 * jnp.exp(-(u + m) * x) / rgamma_minus
+
+    def term(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        k = (i + 1).astype(v.dtype)
+        f, p, r, c, total, tilted_up, total_down = carry
+        f = (k * f + p + r) / (k * k - u * u)
+        p, r, c = p / (k - u), r / (k + u), c * q / k
+        return (
+            *(f, p, r, c, total + c * f),
+            *(tilted_up + c * (p - k * f) / tilt, total_down + c * (r - k * f)),
+        )
+
+    one = jnp.ones_like(v)
+    *_, total, tilted_up, total_down = jax.lax.fori_loop(
+        0, _TERMS, term, (f, p, r, one, f, p_tilted, r)
+    )
+    # K_{u+1} ~ e^{ux}: the power of z leaves the logarithm before it is differentiated
+    log_kv = jnp.where(n == 0, m * x + jnp.log(total), v * x + jnp.log(tilted_up))
+    up, down = tilt * tilted_up / total, total_down / total
+    down_over_q = down / q
+    # order u - 1, by evenness: ρ_{1-u} = (1 - u) + q / ρ_{-u} with ρ_{-u} = down
+    down_before = (1 - u) + q / down
+    cross = q - up * down
+
+    def climb(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        j = i.astype(v.dtype)
+        product, up = carry[:2]
+        down_next = q / up
+        up_next = (u + (j + 1)) + down_next
+        product = jnp.where(j > 0, product * up, product)
+        step = (product, up_next, down_next, 1 / up, carry[2], q * (up - up_next) / up)
+        return tuple(jnp.where(j < n, new, old) for new, old in zip(step, carry, strict=True))
+
+    product, up, *rest = jax.lax.fori_loop(
+        0,
+        int(ORDER_LIMIT),
+        climb,
+        (one, up, down, down_over_q, down_before, cross),
+    )
+    return _Ladder(log_kv + jnp.log(product), up, *rest)
+
+
+def _slope(v: jax.Array, x: jax.Array) -> tuple[_Ladder, _Ladder]:
+    """The ladder and its derivative in v."""
+    return jax.jvp(lambda order: _ladder(order, x), (v,), (jnp.ones_like(v),))
+
+
+def _curvature(v: jax.Array, x: jax.Array) -> tuple[_Ladder, _Ladder, jax.Array]:
+    """The ladder, its derivative in v, and ∂² log K / ∂v²."""
+    (ladder, slope), (_, bend) = jax.jvp(lambda order: _slope(order, x), (v,), (jnp.ones_like(v),))
+    return ladder, slope, bend.log_kv
+
+
+def value(v: jax.Array, z: jax.Array) -> jax.Array:
+    """log K_v(z)."""
+    return _ladder(v, jnp.log(2 / z)).log_kv
+
+
+def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(log K, ∂v, ∂z)."""
+    ladder, slope = _slope(v, jnp.log(2 / z))
+    return ladder.log_kv, slope.log_kv, -(ladder.up + ladder.down) / z
+
+
+def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    """(log K, ∂v, ∂z, ∂²v, ∂v∂z, ∂²z); the last is Var cosh t, in terms that do not cancel."""
+    ladder, slope, dvv = _curvature(v, jnp.log(2 / z))
+    up, down = ladder.up, ladder.down
+    q = z * z / 4
+    var_up = up * (1 + q / up - down)
+    var_down = down * (ladder.down_before - down)
+    dvz = -(slope.up + slope.down) / z
+    dzz = (var_up + 2 * ladder.cross + var_down) / z / z
+    return ladder.log_kv, slope.log_kv, -(up + down) / z, dvv, dvz, dzz
+
+
+def moments(v: jax.Array, z: jax.Array, *, covariance: bool) -> tuple[jax.Array, ...]:
+    """log K, the means of u, f, g (`KvMoments`), and with `covariance` uu, uf, ug, ff, fg, gg."""
+    x = jnp.log(2 / z)
+    sum_vw = v + jnp.hypot(v, z)
+    saddle = jnp.log(sum_vw / z)
+    if covariance:
+        ladder, slope, uu = _curvature(v, x)
+    else:
+        ladder, slope = _slope(v, x)
+    u = slope.log_kv - saddle
+    exp_up, exp_down = 2 * ladder.up / sum_vw, sum_vw * ladder.down_over_q / 2
+    means = (ladder.log_kv, u, exp_up - 1 - u, exp_down - 1 + u)
+    if not covariance:
+        return means
+
+    # covariances with e^u and e^-u first, f and g by linearity
+    q = z * z / 4
+    up_u = 2 * slope.up / sum_vw
+    down_u = sum_vw * slope.down_over_q / 2
+    up_up = exp_up**2 * (1 + q / ladder.up - ladder.down) / ladder.up
+    down_down = exp_down**2 * (ladder.down_before - ladder.down) / ladder.down
+    up_down = ladder.cross / q
+    ff = up_up - 2 * up_u + uu
+    gg = down_down + 2 * down_u + uu
+    fg = up_down + up_u - down_u - uu
+    return *means, uu, up_u - uu, down_u + uu, ff, fg, gg

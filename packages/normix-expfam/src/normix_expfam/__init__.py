@@ -1,0 +1,44 @@
+"""Exponential families on JAX and Equinox, the generalized inverse Gaussian included.
+
+A family is an `equinox.Module` with its classical parameters as fields; `natural_params()` and
+`expectation_params()` give the other two parametrizations, `from_natural` and
+`from_expectation` come back. Everything is traceable; ``backend="cpu"`` evaluates the same
+quantities at once with NumPy and SciPy, as an independent check.
+"""
+
+from importlib.metadata import version as _version
+
+from ._family import ExponentialFamily as ExponentialFamily
+from ._family import hook as hook
+from ._gig import GIGMoments as GIGMoments
+from ._gig import gig_log_partition as gig_log_partition
+from ._gig import gig_moments as gig_moments
+from ._gig import mode_of_log as mode_of_log
+from ._inversion import GIGSolution as GIGSolution
+from ._inversion import InversionStatus as InversionStatus
+from ._inversion import solve_gig as solve_gig
+from ._sampling import sample_gig as sample_gig
+from .families.gamma import Gamma as Gamma
+from .families.gig import GIG as GIG
+from .families.gig import GeneralizedInverseGaussian as GeneralizedInverseGaussian
+from .families.inverse_gamma import InverseGamma as InverseGamma
+from .families.inverse_gaussian import InverseGaussian as InverseGaussian
+
+__version__ = _version("normix-expfam")
+__all__ = [
+    "GIG",
+    "ExponentialFamily",
+    "GIGMoments",
+    "GIGSolution",
+    "Gamma",
+    "GeneralizedInverseGaussian",
+    "InverseGamma",
+    "InverseGaussian",
+    "InversionStatus",
+    "gig_log_partition",
+    "gig_moments",
+    "hook",
+    "mode_of_log",
+    "sample_gig",
+    "solve_gig",
+]

@@ -1,0 +1,129 @@
+"""The CPU member of the GIG triad: NumPy and SciPy, float64, sharing no kernel with JAX.
+
+Values come from scipy.special.kve and moments from a dense quadrature
+(`normix_bessel` with backend="cpu"); η -> θ is L-BFGS-B on the exact objective and gradient.
+"""
+
+import numpy as np
+from scipy import optimize, special
+
+from normix_bessel import log_kv, log_kv_moments
+
+from ._checks import require
+from ._gig import GIGMoments
+
+_SWAP = np.array([0, 2, 1])
+_REFLECT = np.array([-1.0, 1.0, 1.0])
+
+
+def _mode_of_log(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    w = np.hypot(p, np.sqrt(a) * np.sqrt(b))
+    return np.where(p > 0, w + p, b) / np.where(p > 0, a, w - p)
+
+
+def log_partition(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """ψ(p, a, b), broadcast."""
+    return moments(p, a, b, only_value=True).log_partition
+
+
+def moments(p: np.ndarray, a: np.ndarray, b: np.ndarray, *, only_value: bool = False) -> GIGMoments:
+    """ψ, E log Y, E 1/Y, E Y, broadcast over p, a, b; the limits a = 0 and b = 0 included."""
+    p, a, b = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (p, a, b)))
+    shape = p.shape
+    p, a, b = p.ravel(), a.ravel(), b.ravel()
+    out = np.full((4, p.size), np.nan)
+    inside = (a > 0) & (b > 0)
+    if inside.any():
+        p1, a1, b1 = p[inside], a[inside], b[inside]
+        z = np.sqrt(a1) * np.sqrt(b1)
+        out[0, inside] = (
+            np.log(2) + log_kv(p1, z, backend="cpu") + (p1 / 2) * (np.log(b1) - np.log(a1))
+        )
+        if not only_value:
+            kv = log_kv_moments(p1, z, covariance=False, backend="cpu")
+            y0 = _mode_of_log(p1, a1, b1)
+            u, f, g = kv.mean.T
+            out[1:, inside] = np.log(y0) + u, (1 - u + g) / y0, (1 + u + f) * y0
+    for limit, sign in (((b == 0) & (p > 0), 1), ((a == 0) & (p < 0), -1)):
+        alpha, rate = np.abs(p[limit]), (a + b)[limit] / 2
+        with np.errstate(divide="ignore"):
+            inverse = np.where(alpha > 1, rate / np.maximum(alpha - 1, 0), np.inf)
+        rows = (sign * (special.digamma(alpha) - np.log(rate)), inverse, alpha / rate)
+        out[0, limit] = special.gammaln(alpha) - alpha * np.log(rate)
+        out[1:, limit] = rows if sign > 0 else (rows[0], rows[2], rows[1])
+    return GIGMoments(*(row.reshape(shape) for row in out))
+
+
+def covariance(p: float, a: float, b: float) -> np.ndarray:
+    """Cov (log Y, 1/Y, Y) of one law, shape (3, 3)."""
+    if a == 0 or b == 0:
+        return _limit_covariance(abs(p), (a + b) / 2, mirrored=bool(a == 0))
+    kv = log_kv_moments(p, np.sqrt(a) * np.sqrt(b), backend="cpu")
+    y0 = float(_mode_of_log(np.asarray(p), np.asarray(a), np.asarray(b)))
+    change = np.array([[1, 0, 0], [-1 / y0, 0, 1 / y0], [y0, y0, 0]])
+    return change @ kv.cov @ change.T
+
+
+def _limit_covariance(alpha: float, rate: float, *, mirrored: bool) -> np.ndarray:
+    """Of (log X, 1/X, X) for X ~ Gamma(alpha, rate), or with 1/X for X."""
+    first = alpha - 1
+    exists = first > 0
+    log_inverse = -rate / first**2 if exists else -np.inf
+    var_inverse = rate**2 / (first**2 * (alpha - 2)) if alpha > 2 else np.inf
+    cross = -1 / first if exists else -np.inf
+    cov = np.array([
+        [special.polygamma(1, alpha), log_inverse, 1 / rate],
+        [log_inverse, var_inverse, cross],
+        [1 / rate, cross, alpha / rate**2],
+    ])  # fmt: skip
+    return cov[_SWAP][:, _SWAP] * np.outer(_REFLECT, _REFLECT) if mirrored else cov
+
+
+def _gamma_shape(c: float) -> float:
+    """α with log α - digamma(α) = c > 0; 1/(2α) < c < 1/α bracket it."""
+    root: float = optimize.brentq(
+        lambda alpha: np.log(alpha) - special.digamma(alpha) - c, 0.5 / c, 1.0 / c,
+        xtol=1e-300, rtol=8.9e-16,
+    )  # fmt: skip
+    return root
+
+
+def solve(eta: np.ndarray) -> tuple[float, float, float]:
+    """GIG(p, a, b) with E t(Y) = η, or its maximum on the boundary.
+
+    Raises:
+        ValueError: if η is no mean of (log y, 1/y, y).
+        RuntimeError: if L-BFGS-B ends away from a stationary point.
+    """
+    log_y, inverse_y, y = (float(x) for x in eta)
+    owner = "GeneralizedInverseGaussian (cpu)"
+    feasible = inverse_y > 0 and y > 0 and -np.log(inverse_y) < log_y < np.log(y)
+    require(bool(feasible), owner, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
+            "pass the mean of (log y, 1/y, y) over data that vary")  # fmt: skip
+    s, mean = np.sqrt(y / inverse_y), np.sqrt(y * inverse_y)
+    centred = log_y - np.log(s)
+    alpha, mirror = _gamma_shape(np.log(mean) - centred), _gamma_shape(np.log(mean) + centred)
+    if alpha > 1 and mean**2 * (alpha - 1) >= alpha:
+        return alpha, 2 * alpha / y, 0.0
+    if mirror > 1 and mean**2 * (mirror - 1) >= mirror:
+        return -mirror, 0.0, 2 * mirror / inverse_y
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        p, a, b = x[0], np.exp(x[1]), np.exp(x[2])
+        m = moments(p, a, b)
+        value = float(m.log_partition) - p * centred + (a + b) * mean / 2
+        slope = np.array([m.log_y - centred, -a * (m.y - mean) / 2, -b * (m.inverse_y - mean) / 2])
+        return value, slope
+
+    start = np.array([0.0, -np.log(2 * np.log(mean)), -np.log(2 * np.log(mean))])
+    found = optimize.minimize(
+        objective, start, jac=True, method="L-BFGS-B",
+        options={"maxiter": 2000, "maxfun": 4000, "ftol": 0.0, "gtol": 1e-11, "maxcor": 30},
+    )  # fmt: skip
+    slope = objective(found.x)[1]
+    if not np.max(np.abs(slope)) < 1e-5 * max(1.0, mean):
+        raise RuntimeError(
+            f"{owner}: L-BFGS-B ended with gradient {slope} ({found.message}); "
+            "use backend='jax', whose Newton solver is exact"
+        )
+    return float(found.x[0]), float(np.exp(found.x[1]) / s), float(np.exp(found.x[2]) * s)

@@ -1,0 +1,21 @@
+"""The gamma shape from its mean statistics: log α - digamma(α) = c."""
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import digamma, polygamma
+
+
+def gamma_shape(c: jax.Array) -> jax.Array:
+    """α > 0 with log α - digamma(α) = c for c > 0; inf at c = 0, nan below.
+
+    The left side falls from inf to 0. Minka's start (2002, "Estimating a Gamma distribution")
+    is within 1.5 % and his Newton step, on 1/α, converges quadratically from it.
+    """
+    positive = c > 0
+    c_safe = jnp.where(positive, c, 1.0)
+    alpha = (3 - c_safe + jnp.sqrt((c_safe - 3) ** 2 + 24 * c_safe)) / (12 * c_safe)
+    for _ in range(5):
+        residual = jnp.log(alpha) - digamma(alpha) - c_safe
+        slope = 1 / alpha - polygamma(1, alpha)
+        alpha = alpha / (1 + residual / (alpha * slope))
+    return jnp.where(positive, alpha, jnp.where(c == 0, jnp.inf, jnp.nan))

@@ -1,0 +1,162 @@
+"""The generalized inverse Gaussian integral: log-partition and mean statistics, with limits.
+
+For density ∝ y^(p-1) exp(-(a y + b/y)/2), t(y) = (log y, 1/y, y),
+
+    ψ = log ∫ y^(p-1) exp(-(a y + b/y)/2) dy = log 2 + log K_p(√(ab)) + (p/2) log(b/a)
+
+(Jørgensen 1982, Lecture Notes in Statistics 9). With Y = y0 e^u, y0 the mode of log Y and
+w = hypot(p, √(ab)), a y0 = w + p and b / y0 = w - p, and the moments of u are those of
+`normix_bessel.KvMoments`. For a = 0 or b = 0 the law is inverse gamma or gamma.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import digamma, gammaln, polygamma
+
+from normix_bessel import KvMoments, log_kv, log_kv_moments
+
+
+class GIGMoments(NamedTuple):
+    """ψ and E t of GIG(p, a, b), arrays of one shape (...)."""
+
+    log_partition: Any
+    log_y: Any  # E log Y
+    inverse_y: Any  # E 1/Y
+    y: Any  # E Y
+
+
+def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """y0, the mode of log Y: a y0 - b / y0 = 2 p, by the root that does not cancel."""
+    w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
+    upper = p > 0
+    return jnp.where(upper, w + p, b) / jnp.where(upper, a, w - p)
+
+
+def _limits(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where the law is its gamma limit (b = 0), and where its inverse gamma limit (a = 0)."""
+    return (b == 0) & (p > 0) & (a > 0), (a == 0) & (p < 0) & (b > 0)
+
+
+def _interior(
+    p: jax.Array, a: jax.Array, b: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Whether a, b > 0, and parameters that are safe where they are not."""
+    inside = (a > 0) & (b > 0)
+    return inside, jnp.where(inside, p, 1.0), jnp.where(inside, a, 1.0), jnp.where(inside, b, 1.0)
+
+
+def _broadcast(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(jnp.broadcast_arrays(*arrays))
+
+
+@jax.custom_jvp
+def gig_log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """ψ(p, a, b), broadcast; +inf where the integral diverges.
+
+    Its derivatives are ∂p = E log Y, ∂a = -E Y / 2, ∂b = -E 1/Y / 2.
+    """
+    p, a, b = _broadcast(p, a, b)
+    inside, p1, a1, b1 = _interior(p, a, b)
+    value = jnp.log(2.0).astype(p.dtype) + log_kv(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
+    value = value + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
+    gamma, inverse_gamma = _limits(p, a, b)
+    limit = gamma | inverse_gamma
+    shape, rate = _gamma_form(p, a, b, limit)
+    edge = jnp.where(limit, gammaln(shape) - shape * jnp.log(rate), jnp.inf)
+    return jnp.where(inside, value, edge)
+
+
+def _gamma_form(
+    p: jax.Array, a: jax.Array, b: jax.Array, limit: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Shape and rate of Y (b = 0) or of 1/Y (a = 0); 1, 1 elsewhere."""
+    return jnp.where(limit, jnp.abs(p), 1.0), jnp.where(limit, (a + b) / 2, 1.0)
+
+
+@gig_log_partition.defjvp
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    moments = gig_moments(*primals)
+    dp, da, db = tangents
+    tangent = moments.log_y * dp - moments.y * da / 2 - moments.inverse_y * db / 2
+    return moments.log_partition, tangent
+
+
+def gig_moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
+    """ψ, E log Y, E 1/Y, E Y from one pass, broadcast over p, a, b.
+
+    Moments that do not exist are +inf; parameters outside the domain give nan.
+    """
+    p, a, b = _broadcast(p, a, b)
+    inside, p1, a1, b1 = _interior(p, a, b)
+    kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)
+    psi = jnp.log(2.0).astype(p.dtype) + kv.log_kv + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
+    y0 = mode_of_log(p1, a1, b1)
+    u, f, g = (kv.mean[..., i] for i in range(3))
+
+    gamma, inverse_gamma = _limits(p, a, b)
+    limit = gamma | inverse_gamma
+    shape, rate = _gamma_form(p, a, b, limit)
+    log_x = digamma(shape) - jnp.log(rate)
+    heavy = shape <= 1
+    inverse_x = jnp.where(heavy, jnp.inf, rate / jnp.where(heavy, 1.0, shape - 1))
+    x = shape / rate
+
+    def choose(interior: jax.Array, if_gamma: jax.Array, if_inverse: jax.Array) -> jax.Array:
+        edge = jnp.where(gamma, if_gamma, jnp.where(inverse_gamma, if_inverse, jnp.nan))
+        return jnp.where(inside, interior, edge)
+
+    log_partition = gammaln(shape) - shape * jnp.log(rate)
+    return GIGMoments(
+        choose(psi, log_partition, log_partition),
+        choose(jnp.log(y0) + u, log_x, -log_x),
+        choose((1 - u + g) / y0, inverse_x, x),
+        choose((1 + u + f) * y0, x, inverse_x),
+    )
+
+
+def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """Cov (log Y, 1/Y, Y), shape (..., 3, 3), for a, b > 0 and in the limits."""
+    p, a, b = _broadcast(p, a, b)
+    inside, p1, a1, b1 = _interior(p, a, b)
+    kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
+    interior = _to_statistics(kv, mode_of_log(p1, a1, b1), jnp)
+    gamma, inverse_gamma = _limits(p, a, b)
+    limit = gamma | inverse_gamma
+    edge = _gamma_covariance(*_gamma_form(p, a, b, limit))
+    swap = jnp.array([0, 2, 1])
+    sign = jnp.array([-1.0, 1.0, 1.0], p.dtype)
+    mirrored = edge[..., swap, :][..., swap] * (sign[:, None] * sign[None, :])
+    edge = jnp.where(gamma[..., None, None], edge, mirrored)
+    outer = jnp.where(limit[..., None, None], edge, jnp.nan)
+    return jnp.where(inside[..., None, None], interior, outer)
+
+
+def _to_statistics(kv: KvMoments, y0: Any, xp: Any) -> Any:
+    """Covariance of (log Y, 1/Y, Y) from that of (u, f, g): 1/Y = (1 - u + g) / y0, ..."""
+    zero, one = xp.zeros_like(y0), xp.ones_like(y0)
+    rows = (
+        xp.stack([one, zero, zero], -1),
+        xp.stack([-1 / y0, zero, 1 / y0], -1),
+        xp.stack([y0, y0, zero], -1),
+    )
+    change = xp.stack(rows, -2)
+    return change @ kv.cov @ xp.swapaxes(change, -1, -2)
+
+
+def _gamma_covariance(shape: jax.Array, rate: jax.Array) -> jax.Array:
+    """Cov (log X, 1/X, X) for X ~ Gamma(shape, rate); +inf where it does not exist."""
+    one = shape > 1
+    two = shape > 2
+    s1 = jnp.where(one, shape - 1, 1.0)
+    s2 = jnp.where(two, shape - 2, 1.0)
+    log_inverse = jnp.where(one, -rate / s1**2, -jnp.inf)
+    var_inverse = jnp.where(two, rate**2 / (s1**2 * s2), jnp.inf)
+    inverse_x = jnp.where(one, -1 / s1, -jnp.inf)
+    rows = (
+        jnp.stack([polygamma(1, shape), log_inverse, 1 / rate], -1),
+        jnp.stack([log_inverse, var_inverse, inverse_x], -1),
+        jnp.stack([1 / rate, inverse_x, shape / rate**2], -1),
+    )
+    return jnp.stack(rows, -2)

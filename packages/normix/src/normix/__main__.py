@@ -1,0 +1,5 @@
+"""`python -m normix` is the command `normix`."""
+
+from normix.cli import main
+
+raise SystemExit(main())

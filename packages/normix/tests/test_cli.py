@@ -1,0 +1,491 @@
+"""The command `normix`, as its user meets it."""
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import normix
+from normix import cli, datasets
+from normix.io import load_columns
+from normix_fit import FAMILIES
+
+_ROWS = "\n".join(f"{i},{i * i % 7},{(5 * i) % 11}" for i in range(20))
+_GOOD = f"a,b,c\n{_ROWS}\n"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
+
+
+def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "normix", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+# ---------------------------------------------------------------------- wrong input
+
+
+_BAD_FILES = [
+    ("empty.csv", "", ["empty"]),
+    ("header.csv", "a,b\n", ["no row"]),
+    ("text.csv", "a,b\nx,y\nz,w\n", ["no numeric column"]),
+    ("nan.csv", _GOOD + "1,nan,2\n", ["line 22", "column 'b'", "'nan'"]),
+    ("gap.csv", _GOOD + "1,,2\n", ["line 22", "column 'b'", "empty"]),
+    ("word.csv", _GOOD + "1,2,oops\n", ["line 22", "column 'c'", "'oops'"]),
+    ("infinite.csv", _GOOD + "-inf,1,2\n", ["line 22", "column 'a'", "'-inf'"]),
+    ("ragged.csv", _GOOD + "1,2\n", ["line 22", "2 fields"]),
+    ("twice.csv", _GOOD.replace("a,b,c", "a,b,a"), ["'a'", "twice"]),
+    ("label.csv", "a,who\n1,x\n2,y\n3,z\n", ["column 'who'", "no number"]),
+    ("one.csv", "a\n1\n", ["one row"]),
+    ("constant.csv", "a,b\n1,5\n2,5\n4,5\n", ["column 'b'", "constant"]),
+    ("wide.csv", "a,b,c\n1,2,3\n4,5,7\n", ["2 rows and 3 columns"]),
+    ("dependent.csv", "a,b\n1,2\n2,4\n3,6\n", ["column 'b'", "linear combination"]),
+    ("latin.csv", "a,ü\n1,2\n".encode("latin-1"), ["line 1", "UTF-8"]),
+    ("broken.csv.gz", gzip.compress(_GOOD.encode())[:-12], ["gzip"]),
+    ("folder", None, ["a folder"]),
+]
+
+
+def _assert_one_sentence(stderr: str, parts: list[str]) -> None:
+    assert stderr.startswith("normix: error: ")
+    assert stderr.count("\n") == 1
+    assert stderr.endswith("\n")
+    for part in parts:
+        assert part in stderr
+
+
+@pytest.mark.parametrize(("name", "content", "parts"), _BAD_FILES, ids=[b[0] for b in _BAD_FILES])
+def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, capsys, name, content, parts):
+    path = tmp_path / name
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert cli.main(["fit", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    _assert_one_sentence(captured.err, [str(path), *parts])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["fit", "absent.csv"], ["absent.csv", "no such file", "bundled", "ecb_fx"]),
+        (["fit", "ecb_gx"], ["ecb_gx", "no such file", "bundled", "ecb_fx"]),
+        (["fit", "a" * 5000], ["name too long"]),
+        (["fit", "--family", "cauchy"], ["--family", "'cauchy'", "ninvg", "all"]),
+        (["fit", "--max-iter", "0"], ["--max-iter", "'0'", "positive whole number"]),
+        (["fit", "--max-iter", "2.5"], ["--max-iter", "'2.5'"]),
+        (["fit", "--tol", "-1"], ["--tol", "'-1'", "positive"]),
+        (["fit", "--tol", "nan"], ["--tol", "'nan'", "positive"]),
+        (["fit", "--frobnicate"], ["--frobnicate"]),
+        (["frobnicate"], ["frobnicate", "datasets"]),
+        ([], ["fit", "datasets"]),
+    ],
+)
+def test_wrong_arguments_are_one_sentence_and_exit_code_2(capsys, arguments, parts):
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    _assert_one_sentence(captured.err, parts)
+
+
+def test_the_process_ends_with_the_same_code_and_no_traceback(tmp_path):
+    done = _run("fit", tmp_path / "absent.csv")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    _assert_one_sentence(done.stderr, ["absent.csv"])
+
+
+# ---------------------------------------------------------------------- with fits that cost nothing
+
+
+def _result(family: str, d: int, log_likelihood: float, *, converged: bool = True):
+    """A result of the fields that the command reads, around a real model."""
+    subordinator = {
+        "gh": {"p": 1.0, "a": 2.0, "b": 0.0},
+        "nig": {"mu_ig": 1.0, "lam": 0.5},
+        "vg": {"alpha": 2.0, "beta": 2.0},
+        "ninvg": {"alpha": 2.0, "beta": 2.0},
+    }[family]
+    status = SimpleNamespace(
+        name="CONVERGED" if converged else "MAX_ITER_REACHED", message="raise\n  max_iter"
+    )
+    return SimpleNamespace(
+        model=FAMILIES[family].from_classical(
+            mu=jnp.zeros(d), gamma=jnp.zeros(d), L_Sigma=jnp.eye(d), **subordinator
+        ),
+        status=status,
+        converged=converged,
+        n_iter=7,
+        log_likelihood=log_likelihood,
+        n_parameters=10,
+        n_observations=20,
+        aic=20.0 - 2.0 * log_likelihood,
+        bic=30.0 - 2.0 * log_likelihood,
+        elapsed=0.25,
+    )
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Replace the fitters; `fits.log_likelihood` and `fits.converged` say with which outcome."""
+    outcome = SimpleNamespace(
+        log_likelihood={"gh": -5.0, "nig": -7.0, "vg": -4.0, "ninvg": -6.0},
+        converged=dict.fromkeys(FAMILIES, True),
+        calls=[],
+    )
+
+    def fit_all(X, families, *, callback=None, **options):
+        outcome.calls.append((np.asarray(X), tuple(families), options))
+        results = {}
+        for name in families:
+            if callback is not None:
+                callback(name, 3, outcome.log_likelihood[name])
+            results[name] = _result(
+                name,
+                np.shape(X)[1],
+                outcome.log_likelihood[name],
+                converged=outcome.converged[name],
+            )
+        return results
+
+    monkeypatch.setattr(cli, "fit_all", fit_all)
+    return outcome
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    path = tmp_path / "data.csv"
+    path.write_text(_GOOD)
+    return path
+
+
+def test_options_reach_the_fit(fits, data):
+    assert cli.main(["fit", str(data), "--family", "vg", "--max-iter", "9", "--tol", "1e-3"]) == 0
+    ((X, families, options),) = fits.calls
+    assert X.shape == (20, 3)
+    assert families == ("vg",)
+    assert options == {"max_iter": 9, "tol": 1e-3}
+
+
+def test_the_default_is_all_families_on_the_bundled_data(fits):
+    assert cli.main(["fit"]) == 0
+    ((X, families, _),) = fits.calls
+    np.testing.assert_array_equal(X, datasets.load("ecb_fx").values)
+    assert families == tuple(FAMILIES)
+
+
+def test_a_bundled_name_wins_over_a_file(fits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("ecb_fx").write_text(_GOOD)
+    assert cli.main(["fit", "ecb_fx"]) == 0
+    assert cli.main(["fit", "./ecb_fx"]) == 0
+    assert [call[0].shape[1] for call in fits.calls] == [27, 3]
+
+
+@pytest.mark.usefixtures("fits")
+def test_families_stand_in_order_of_aic(data, capsys):
+    assert cli.main(["fit", str(data)]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^(gh|nig|vg|ninvg) ", out, re.M) == ["vg", "gh", "ninvg", "nig"]
+    assert "best by AIC: vg (VarianceGamma)" in out
+    assert "alpha = 2, beta = 2" in out
+    assert "20 rows, 3 columns" in out
+
+
+def test_a_fit_that_did_not_converge_is_told_in_the_table_and_on_stderr(fits, data, capsys):
+    fits.converged["nig"] = False
+    assert cli.main(["fit", str(data)]) == 0
+    captured = capsys.readouterr()
+    assert "max iter reached" in captured.out
+    assert captured.err == (
+        "normix: warning: nig did not converge (max iter reached): raise max_iter\n"
+    )
+
+
+def test_a_fit_without_likelihood_is_never_the_best(fits, data, tmp_path, capsys):
+    fits.log_likelihood["vg"] = math.nan
+    fits.converged["vg"] = False
+    out = tmp_path / "out"
+    assert cli.main(["fit", str(data), "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert "best by AIC: gh" in captured.out
+    assert re.findall(r"^(gh|nig|vg|ninvg) ", captured.out, re.M)[-1] == "vg"
+    assert "normix: warning: vg" in captured.err
+    assert not (out / "vg.json").exists()
+    assert (out / "gh.json").exists()
+
+
+def test_no_model_at_all_is_exit_code_1(fits, data, tmp_path, capsys):
+    fits.log_likelihood.update(dict.fromkeys(FAMILIES, math.nan))
+    fits.converged.update(dict.fromkeys(FAMILIES, False))
+    assert cli.main(["fit", str(data), "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert "no family could be fitted" in captured.out
+    assert captured.err.count("normix: warning: ") == 4
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["summary.csv", "summary.txt"]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "parts"),
+    [
+        (lambda out: out.write_text("mine"), ["exists", "folder"]),
+        (lambda out: out.parent.joinpath("out").mkdir() or (out / "gh.json").touch(), ["gh.json"]),
+        (lambda out: out.mkdir() or (out / "qq.png").touch(), ["qq.png", "--overwrite"]),
+    ],
+)
+def test_nothing_on_disk_is_lost(fits, data, tmp_path, capsys, prepare, parts):
+    out = tmp_path / "out"
+    prepare(out)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert cli.main(["fit", str(data), "--out", str(out)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    _assert_one_sentence(captured.err, [str(out), *parts])
+    assert fits.calls == []
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.usefixtures("fits")
+def test_other_files_in_the_folder_are_left_alone(data, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    (out / "gh.json").write_text("old")
+    assert cli.main(["fit", str(data), "--family", "vg", "--out", str(out)]) == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    assert (out / "gh.json").read_text() == "old"
+
+
+@pytest.mark.usefixtures("fits")
+def test_overwrite_replaces(data, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["fit", str(data), "--family", "vg", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    (out / "vg.json").write_text("old")
+    assert cli.main(arguments) == 2
+    assert (out / "vg.json").read_text() == "old"
+    assert cli.main([*arguments, "--overwrite"]) == 0
+    assert json.loads((out / "vg.json").read_text())["family"] == "vg"
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["file/out", "a" * 300])
+def test_a_folder_that_cannot_be_written_is_one_sentence(fits, data, tmp_path, capsys, name):
+    (tmp_path / "file").touch()
+    assert cli.main(["fit", str(data), "--out", str(tmp_path / name)]) == 2
+    _assert_one_sentence(capsys.readouterr().err, [str(tmp_path / name), "write"])
+    assert fits.calls == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_folder_is_one_sentence(fits, data, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir(mode=0o500)
+    assert cli.main(["fit", str(data), "--out", str(out)]) == 2
+    _assert_one_sentence(capsys.readouterr().err, [str(out), "write"])
+    assert fits.calls == []
+
+
+@pytest.mark.usefixtures("fits")
+def test_a_disk_that_fills_up_is_one_sentence(data, tmp_path, capsys, monkeypatch):
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    assert cli.main(["fit", str(data), "--out", str(tmp_path / "out")]) == 2
+    _assert_one_sentence(capsys.readouterr().err, ["out", "No space left on device"])
+
+
+def test_an_interruption_ends_in_one_line(data, capsys, monkeypatch):
+    def fit_all(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "fit_all", fit_all)
+    assert cli.main(["fit", str(data)]) == 130
+    assert capsys.readouterr().err == "normix: error: interrupted\n"
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Run the command with both streams on a terminal; gives what was shown on each."""
+    for name in ("NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, term: str = "xterm-256color", width: int = 100) -> tuple[str, str]:
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.setenv("COLUMNS", str(width))
+        with redirect_stdout(_Terminal()) as out, redirect_stderr(_Terminal()) as err:
+            assert cli.main(arguments) == 0
+        return out.getvalue(), err.getvalue()
+
+    return run
+
+
+@pytest.mark.usefixtures("fits")
+def test_a_terminal_has_a_bar_and_bold_type(data, on_terminal):
+    out, err = on_terminal("fit", str(data))
+    assert "\x1b[1m" in out
+    assert "fitting ninvg (4 of 4)" in err
+    assert "iteration 3" in err
+    assert "-6.000" in err
+
+
+@pytest.mark.usefixtures("fits")
+def test_a_dumb_terminal_has_no_bar(data, on_terminal):
+    _, err = on_terminal("fit", str(data), term="dumb")
+    assert err == ""
+
+
+def test_a_narrow_terminal_cuts_no_number(fits, data, on_terminal):
+    fits.log_likelihood["gh"] = -123456789.125
+    out, _ = on_terminal("fit", str(data), "--family", "gh", width=40)
+    assert "-123456789.125" in out
+    assert "246913598.25" in out
+
+
+@pytest.mark.usefixtures("fits")
+def test_columns_of_very_different_scale_keep_their_digits(data, capsys, monkeypatch):
+    original = cli.fit_all
+
+    def fit_all(X, families, **options):
+        results = original(X, families, **options)
+        cls = FAMILIES["vg"]
+        results["vg"].model = cls.from_classical(
+            mu=jnp.array([1e-7, 2.0, 3e5]),
+            gamma=jnp.array([-1e-9, 0.0, 1.0]),
+            L_Sigma=jnp.diag(jnp.array([1.25e-6, 1.0, 4e6])),
+            alpha=2.0,
+            beta=2.0,
+        )
+        return results
+
+    monkeypatch.setattr(cli, "fit_all", fit_all)
+    assert cli.main(["fit", str(data), "--family", "vg"]) == 0
+    out = capsys.readouterr().out
+    for text in ("1.0000e-07", "-1.0000e-09", "1.2500e-06", "4.0000e+06"):
+        assert text in out
+
+
+@pytest.mark.usefixtures("fits")
+def test_column_names_need_no_care(tmp_path, capsys):
+    path = tmp_path / "data.csv"
+    path.write_text(_GOOD.replace("a,b,c", "[red]a,:smile:,größe"))
+    assert cli.main(["fit", str(path)]) == 0
+    out = capsys.readouterr().out
+    for name in ("[red]a", ":smile:", "größe"):
+        assert name in out
+
+
+# ---------------------------------------------------------------------- other commands
+
+
+def test_version_and_help_exit_0(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"normix {normix.__version__}\n"
+    assert cli.main(["fit", "--help"]) == 0
+    out = capsys.readouterr().out
+    for name, cls in FAMILIES.items():
+        assert f"{name}: {cls.__name__}" in " ".join(out.split())
+
+
+def test_datasets_are_listed_with_their_source(capsys):
+    assert cli.main(["datasets"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == len(datasets.names())
+    assert "ecb_fx: 2552 x 27" in out
+    assert "European Central Bank" in out
+
+
+# ---------------------------------------------------------------------- the main job, for real
+
+
+@pytest.fixture(scope="module")
+def main_job(tmp_path_factory):
+    out = tmp_path_factory.mktemp("job") / "fits"
+    done = _run("fit", "--out", out, COLUMNS="40", FORCE_COLOR="1", TERM="xterm-256color")
+    return done, out
+
+
+def _summary(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "summary.csv").open(newline="") as file:
+        return {row["family"]: row for row in csv.DictReader(file)}
+
+
+def test_the_main_job_succeeds_in_a_pipe(main_job):
+    done, _ = main_job
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert "…" not in done.stdout
+    assert "2552 rows, 27 columns" in done.stdout
+
+
+def test_the_main_job_compares_every_family(main_job):
+    done, out = main_job
+    summary = _summary(out)
+    assert set(summary) == set(FAMILIES)
+    printed = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    for name, row in summary.items():
+        assert row["status"] == "converged"
+        assert printed[name][1] == f"{float(row['log_likelihood']):.3f}"
+        k, ll = int(row["n_parameters"]), float(row["log_likelihood"])
+        assert float(row["aic"]) == pytest.approx(2 * k - 2 * ll)
+        assert float(row["bic"]) == pytest.approx(k * math.log(2552) - 2 * ll)
+    best = min(summary, key=lambda name: float(summary[name]["aic"]))
+    assert [name for name, row in summary.items() if row["best"] == "1"] == [best]
+    assert f"best by AIC: {best}" in done.stdout
+    gh = float(summary["gh"]["log_likelihood"])
+    for row in summary.values():
+        assert gh >= float(row["log_likelihood"]) - 1e-6
+
+
+def test_the_main_job_reports_every_column(main_job):
+    done, _ = main_job
+    for name in datasets.load("ecb_fx").columns:
+        (line,) = (x for x in done.stdout.splitlines() if x.startswith(f"{name} "))
+        numbers = line.split()[1:]
+        assert len(numbers) == 3
+        assert all(_NUMBER.fullmatch(number) for number in numbers)
+
+
+def test_the_main_job_leaves_models_that_load(main_job):
+    _, out = main_job
+    X = datasets.load("ecb_fx").values
+    for name, row in _summary(out).items():
+        model = normix.load(out / f"{name}.json")
+        assert type(model) is FAMILIES[name]
+        assert load_columns(out / f"{name}.json") == datasets.load("ecb_fx").columns
+        total = float(jnp.sum(model.log_prob(jnp.asarray(X))))
+        assert total == pytest.approx(float(row["log_likelihood"]), rel=1e-9)
+
+
+def test_the_main_job_leaves_a_picture_and_a_summary(main_job):
+    done, out = main_job
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        [*(f"{name}.json" for name in FAMILIES), "qq.png", "summary.csv", "summary.txt"]
+    )
+    assert (out / "qq.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "qq.png").stat().st_size > 50_000
+    assert done.stdout.startswith((out / "summary.txt").read_text())

@@ -1,0 +1,260 @@
+"""Laws of reading a table, and the sentence for each thing that can be wrong with one."""
+
+import csv
+import datetime as dt
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from normix._table import (
+    Table,
+    TableError,
+    _kind,
+    check_sample,
+    parse_table,
+    read_table,
+)
+
+_names = (
+    st.text("abcXYZéΣ09 _-/%(),;.", min_size=1, max_size=8)
+    .map(str.strip)
+    .filter(lambda name: _kind(name) == "text")
+)
+_floats = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> tuple[str, str, list[str], np.ndarray, list[str] | None]:
+    """CSV text in one of its dialects, the kind of index, and what must be read from it."""
+    d = draw(st.integers(1, 4))
+    n = draw(st.integers(1, 12))
+    names = draw(st.lists(_names, min_size=d, max_size=d, unique=True))
+    rows = draw(st.lists(st.lists(_floats, min_size=d, max_size=d), min_size=n, max_size=n))
+    kind = draw(st.sampled_from(["none", "date", "compact", "time", "label", "number"]))
+    start = draw(st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1)))
+    days = [start + dt.timedelta(days=i) for i in range(n)]
+    index = {
+        "none": None,
+        "date": [day.date().isoformat() for day in days],
+        "compact": [day.strftime("%Y%m%d") for day in days],
+        "time": [day.isoformat(sep=draw(st.sampled_from("T "))) for day in days],
+        "label": [f"row {i}" for i in range(n)],
+        "number": [str(i) for i in range(n)],
+    }[kind]
+    table = [names, *([repr(x) for x in row] for row in rows)]
+    if index is not None:
+        corner = "" if kind == "number" else "day"
+        table = [[head, *row] for head, row in zip([corner, *index], table, strict=True)]
+    buffer = io.StringIO()
+    csv.writer(
+        buffer,
+        delimiter=draw(st.sampled_from(",;\t")),
+        quoting=csv.QUOTE_ALL,
+        lineterminator=draw(st.sampled_from(["\n", "\r\n", "\r"])),
+    ).writerows(table)
+    text = buffer.getvalue()
+    if draw(st.booleans()) and not any(c in "".join(names) for c in ",; "):
+        text = text.replace('"', "")
+    return text, kind, names, np.array(rows), index
+
+
+@given(table=_tables())
+def test_every_dialect_reads_back_what_was_written(table):
+    text, kind, names, values, index = table
+    read = parse_table(text, "t.csv")
+    assert read.columns == tuple(names)
+    np.testing.assert_array_equal(read.values, values)
+    assert read.values.dtype == np.float64
+    assert not read.values.flags.writeable
+    assert read.has_header
+    if kind == "none":
+        assert read.index is None
+    elif kind in ("label", "number"):
+        assert read.index.tolist() == index
+    else:
+        parsed = [dt.datetime.fromisoformat(cell) for cell in index]
+        np.testing.assert_array_equal(read.index, np.array(parsed, dtype="datetime64[us]"))
+        assert read.index.dtype == ("datetime64[us]" if kind == "time" else "datetime64[D]")
+
+
+@given(table=_tables(), gzipped=st.booleans(), mark=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_a_file_reads_as_its_text_does(tmp_path, table, gzipped, mark):
+    text = table[0]
+    data = text.encode("utf-8-sig" if mark else "utf-8")
+    path = tmp_path / "t.csv"
+    path.write_bytes(gzip.compress(data) if gzipped else data)
+    read, expected = read_table(path), parse_table(text, str(path))
+    assert read.columns == expected.columns
+    np.testing.assert_array_equal(read.values, expected.values)
+
+
+@given(values=st.lists(st.lists(_floats, min_size=3, max_size=3), min_size=1, max_size=6))
+def test_without_a_header_columns_are_numbered(values):
+    text = "\n".join(",".join(map(repr, row)) for row in values)
+    read = parse_table(text, "t.csv")
+    assert read.columns == ("x1", "x2", "x3")
+    assert not read.has_header
+    np.testing.assert_array_equal(read.values, np.array(values))
+
+
+def _outcome(read: Callable[[], Table]) -> Table | str:
+    try:
+        return read()
+    except TableError as error:
+        return str(error)
+
+
+@given(text=st.one_of(st.text(max_size=60), st.text('a1,;\t\n\r"-. \0', max_size=60)))
+@settings(max_examples=500)
+def test_any_text_is_a_table_or_one_sentence(text):
+    outcome = _outcome(lambda: parse_table(text, "t.csv"))
+    if isinstance(outcome, str):
+        assert outcome.startswith("t.csv")
+        assert len(outcome.splitlines()) == 1
+    else:
+        assert np.all(np.isfinite(outcome.values))
+        assert outcome.values.shape[1] == len(outcome.columns) >= 1
+
+
+@given(data=st.binary(max_size=60), suffix=st.sampled_from([".csv", ".csv.gz"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_a_table_or_one_sentence(tmp_path, data, suffix):
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(data)
+    outcome = _outcome(lambda: read_table(path))
+    if isinstance(outcome, str):
+        assert outcome.startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "index"),
+    [
+        ("date,1,2\n2020-01-01,0.5,0.25\n", ("1", "2"), ["2020-01-01"]),
+        ("2020-01-01,0.5,0.25\n", ("x1", "x2"), ["2020-01-01"]),
+        ("date,a\n31/12/2020,1\n01/01/2021,2\n", ("a",), ["31/12/2020", "01/01/2021"]),
+        ("Date,a\n43210,1\n43211,2\n", ("a",), ["43210", "43211"]),
+        (',"a"\n1,1.5\n2,2.5\n', ("a",), ["1", "2"]),
+        ("\n\na,b\n1,2\n\n\n", ("a", "b"), None),
+        ("time;flow\n1;2.5\n", ("time", "flow"), None),
+        ("when,a\n2020-01-01T02:00+02:00,1\n", ("a",), ["2020-01-01T00:00:00.000000"]),
+    ],
+)
+def test_header_and_index_are_recognised(text, columns, index):
+    read = parse_table(text, "t.csv")
+    assert read.columns == columns
+    assert (None if read.index is None else [str(x) for x in read.index]) == index
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["empty"]),
+        (" \n\n", ["empty"]),
+        ("a,b\n", ["no row"]),
+        ("a,b\nx,y\nz,w\n", ["no numeric column"]),
+        ("date,name\n2020-01-01,x\n2020-01-02,y\n", ["no numeric column"]),
+        ("a,b\nnan,nan\n", ["no numeric column"]),
+        ("a,b\n1,2\n3,\n", ["line 3", "column 'b'", "empty"]),
+        ("a,b\n1,2\nNaN,4\n", ["line 3", "column 'a'", "'NaN'", "missing"]),
+        ("a,b\n1,2\n3,4x\n5,6\n", ["line 3", "column 'b'", "'4x'", "not a number"]),
+        ("a,b\n1,2\n3,1_000\n", ["line 3", "column 'b'", "'1_000'", "not a number"]),
+        ("a;b\n1;2\n3;4,5\n", ["line 3", "column 'b'", "'4,5'", "decimals with a point"]),
+        ("a,b\n1,2\ninf,4\n", ["line 3", "column 'a'", "'inf'", "not finite"]),
+        ("a,b\n1,2\n1e999,4\n", ["line 3", "column 'a'", "'1e999'", "not finite"]),
+        ("a,b\n1,x\n,4\ny,z\n", ["line 2", "column 'b'", "'x'", "3 more bad cells"]),
+        ("a,b\n1,2\n3\n", ["line 3", "1 field where", "has 2"]),
+        ("a,b\n1,2\n3,4,5\n", ["line 3", "3 fields where", "has 2"]),
+        ("a,b\n1,2\n\n3,4\n", ["line 3", "blank"]),
+        ('a,b\n1,2\n"3,4\n5,6\n', ["line 3", "field"]),
+        ("a,c,b\n1,x,2\n3,y,4\n", ["column 'c'", "no number", "line 2", "'x'", "put it first"]),
+        ("a,b,a\n1,2,3\n4,5,6\n", ["line 1", "'a'", "twice"]),
+        ("a,,b\n1,2,3\n4,5,6\n", ["line 1", "column 2", "no name"]),
+        ("abc,1.5\n2.5,3.5\n", ["line 1", "'abc'", "'1.5'", "neither"]),
+        ("a\0b,c\n1,2\n", ["NUL", "UTF-8"]),
+    ],
+)
+def test_what_is_wrong_is_named(text, parts):
+    with pytest.raises(TableError) as caught:
+        parse_table(text, "t.csv")
+    message = str(caught.value)
+    assert message.startswith("t.csv")
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_line_numbers_count_lines_of_the_file():
+    text = '\n\n"a\nb",c\r\n1,2\r\n3,bad\r\n'
+    with pytest.raises(TableError, match="line 6, column 'c'"):
+        parse_table(text, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "parts"),
+    [
+        ("absent.csv", None, ["no such file"]),
+        (".", None, ["a folder"]),
+        ("latin.csv", "a,b\n1,2\nü,3\n".encode("latin-1"), ["line 3", "0xfc", "UTF-8"]),
+        ("utf16.csv", "a,b\n1,2\n".encode("utf-16"), ["UTF-8"]),
+        ("plain.csv.gz", b"a,b\n1,2\n", ["gzip"]),
+        ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9], ["gzip"]),
+        ("garbage.csv", b"\x1f\x8bgarbage", ["gzip"]),
+        ("empty.csv.gz", b"", ["empty"]),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, data, parts):
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(TableError) as caught:
+        read_table(path)
+    for part in [str(path), *parts]:
+        assert part in str(caught.value)
+
+
+def test_a_file_without_permission_is_named(monkeypatch):
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(TableError, match=r"t\.csv: Permission denied"):
+        read_table("t.csv")
+
+
+def _sample(values: np.ndarray) -> Table:
+    columns = tuple("abcdefgh"[: values.shape[1]])
+    return Table("t.csv", np.asarray(values, dtype=float), columns, None, None, has_header=True)
+
+
+_noise = np.random.default_rng(0).standard_normal((50, 3))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-4, 1.0, 1e300])
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_a_proper_sample_passes_in_any_unit(scale, shift):
+    check_sample(_sample((_noise + shift) * scale))
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (_noise[:1], ["one row"]),
+        (_noise[:3], ["3 rows and 3 columns", "more rows"]),
+        (_noise * [1, 0, 1], ["column 'b'", "constant"]),
+        (_noise * [1, 1, 0] + [0, 0, 2.5], ["column 'c'", "constant", "2.5"]),
+        (_noise @ [[1, 0, 2], [0, 1, -3], [0, 0, 0]], ["column 'c'", "linear combination"]),
+        (_noise[:, [0, 1, 0]] * [1, 1, 1e-9], ["column 'c'", "linear combination"]),
+    ],
+)
+def test_a_sample_that_cannot_be_fitted_is_refused(values, parts):
+    with pytest.raises(TableError) as caught:
+        check_sample(_sample(values))
+    for part in ["t.csv", *parts]:
+        assert part in str(caught.value)
