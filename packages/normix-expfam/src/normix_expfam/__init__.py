@@ -8,6 +8,9 @@ quantities at once with NumPy and SciPy, as an independent check.
 
 from importlib.metadata import version as _version
 
+from ._checks import as_float as as_float
+from ._checks import is_concrete as is_concrete
+from ._checks import require as require
 from ._family import ExponentialFamily as ExponentialFamily
 from ._family import hook as hook
 from ._gig import GIGMoments as GIGMoments
@@ -35,10 +38,13 @@ __all__ = [
     "InverseGamma",
     "InverseGaussian",
     "InversionStatus",
+    "as_float",
     "gig_log_partition",
     "gig_moments",
     "hook",
+    "is_concrete",
     "mode_of_log",
+    "require",
     "sample_gig",
     "solve_gig",
 ]

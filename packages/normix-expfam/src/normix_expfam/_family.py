@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from ._checks import as_float, is_concrete, require, resolve_backend
+from ._checks import as_floats, is_concrete, require, resolve_backend
 
 Backend = Literal["jax", "cpu"]
 F = TypeVar("F", bound=Callable[..., Any])
+Family = TypeVar("Family", bound="ExponentialFamily")
 
 
 def hook(method: F) -> F:
@@ -46,6 +47,12 @@ class ExponentialFamily(eqx.Module):
 
     event_ndim: ClassVar[int] = 0
     """Number of trailing axes of x that make one observation."""
+
+    eta_rule: ClassVar[str] = "be attainable as E t(X)"
+    """What makes η attainable, for error messages."""
+
+    fits_constant_data: ClassVar[bool] = False
+    """Whether the MLE exists when all observations are equal."""
 
     @abstractmethod
     def natural_params(self) -> Float[Array, " k"]:
@@ -115,7 +122,7 @@ class ExponentialFamily(eqx.Module):
     @hook
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
         """The same on the CPU backend."""
-        return cls._from_expectation(jnp.asarray(eta))
+        return _inverted(cls, jnp.asarray(eta))
 
     def log_partition(self) -> Float[Array, ""]:
         """ψ(θ) of this law; differentiable in the parameters to every order."""
@@ -136,22 +143,25 @@ class ExponentialFamily(eqx.Module):
     @classmethod
     def sufficient_statistics(cls, x: ArrayLike) -> Float[Array, "*batch k"]:
         """t(x) for any leading batch shape."""
-        return cls._batched(cls._statistics_of, as_float(x))
+        (x,) = as_floats(f"{cls.__name__}.sufficient_statistics", x=x)
+        return cls._batched(cls._statistics_of, x)
 
     @classmethod
     def log_base_measure(cls, x: ArrayLike) -> Float[Array, "*batch"]:
         """log h(x) for any leading batch shape; -inf outside the support."""
-        return cls._batched(cls._log_base_of, as_float(x))
+        (x,) = as_floats(f"{cls.__name__}.log_base_measure", x=x)
+        return cls._batched(cls._log_base_of, x)
 
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Log-density at x for any leading batch shape; -inf outside the support, nan at nan."""
         theta, psi = self.natural_params(), self.log_partition()
+        x = as_floats(f"{type(self).__name__}.log_prob", x=x, theta=theta)[0]
 
         def one(point: Array) -> Array:
             base = self._log_base_of(point)
             return base + (self._statistics_of(self._interior_point(point)) @ theta - psi)
 
-        return self._batched(one, as_float(x))
+        return self._batched(one, x)
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Density at x for any leading batch shape."""
@@ -168,21 +178,22 @@ class ExponentialFamily(eqx.Module):
         Raises:
             ValueError: if η is concrete and no law of the family attains it.
         """
-        resolve_backend(f"{cls.__name__}.from_expectation", backend)
-        if backend == "cpu":
-            law = cls._from_expectation_cpu(np.asarray(eta, np.float64))
+        owner = f"{cls.__name__}.from_expectation"
+        given, (eta,) = eta, as_floats(owner, eta=eta)
+        require(eta.ndim == 1, owner, "eta", "have shape (k,)", eta.shape,
+                "pass one vector; batches go through equinox.filter_vmap")  # fmt: skip
+        if resolve_backend(owner, backend) == "cpu":
+            law = cls._from_expectation_cpu(np.asarray(given, np.float64))
         else:
-            law = cls._from_expectation(as_float(eta))
+            law = _inverted(cls, eta)
+        length = law.natural_params().shape
+        require(eta.shape == length, owner, "eta", f"have shape {length}", eta.shape,
+                "pass the mean of sufficient_statistics(x)")  # fmt: skip
         leaves = jax.tree.leaves(law)
         if is_concrete(eta, *leaves):
-            require(
-                all(np.all(np.isfinite(leaf)) for leaf in leaves),
-                f"{cls.__name__}.from_expectation",
-                "eta",
-                "be attainable as E t(X)",
-                np.asarray(eta),
-                "check that it is the mean of sufficient_statistics(x) over data that vary",
-            )
+            finite = all(np.all(np.isfinite(leaf)) for leaf in leaves)
+            require(finite, owner, "eta", cls.eta_rule, np.asarray(eta),
+                    "pass the mean of sufficient_statistics(x) over data that vary")  # fmt: skip
         return law
 
     @classmethod
@@ -195,24 +206,33 @@ class ExponentialFamily(eqx.Module):
             ValueError: for no data, nan, points outside the support, weights that are
                 negative, of another length or all zero, and constant data.
         """
-        x = as_float(x)
         owner = f"{cls.__name__}.fit_mle"
+        (x,) = as_floats(owner, x=x)
         require(x.ndim == 1 + cls.event_ndim and x.shape[0] > 0, owner, "x",
                 f"have shape (n, ...) with n > 0 and {cls.event_ndim} event axes", x.shape,
                 "pass one observation per row")  # fmt: skip
         if is_concrete(x):
-            require(np.isfinite(cls.log_base_measure(x)), owner, "x", "lie in the support",
-                    "values outside it or nan", "drop or repair those rows")  # fmt: skip
-        statistics = cls.sufficient_statistics(x)
+            outside = np.flatnonzero(~np.isfinite(cls.log_base_measure(x)))
+            require(outside.size == 0, owner, "x", "lie in the support",
+                    f"{np.asarray(x)[outside[:1]]} in row {outside[:1]}",
+                    "drop or repair such rows")  # fmt: skip
         if weights is None:
-            return cls.from_expectation(jnp.mean(statistics, axis=0), backend=backend)
-        weights = as_float(weights)
-        require(weights.shape == x.shape[:1], owner, "weights",
-                f"have shape {x.shape[:1]}", weights.shape, "pass one weight per row")  # fmt: skip
-        if is_concrete(weights):
-            require(np.all(np.asarray(weights) >= 0) and np.sum(weights) > 0, owner, "weights",
-                    "be non-negative and not all zero", weights, "check their signs")  # fmt: skip
-        return cls.from_expectation(weights @ statistics / jnp.sum(weights), backend=backend)
+            eta = jnp.mean(cls.sufficient_statistics(x), axis=0)
+        else:
+            x, weights = as_floats(owner, x=x, weights=weights)
+            require(weights.shape == x.shape[:1], owner, "weights", f"have shape {x.shape[:1]}",
+                    weights.shape, "pass one weight per row")  # fmt: skip
+            if is_concrete(weights):
+                require(np.isfinite(weights) & (np.asarray(weights) >= 0), owner, "weights",
+                        "be finite and non-negative", weights, "check their signs")  # fmt: skip
+                require(np.any(np.asarray(weights) > 0), owner, "weights", "not all be zero",
+                        weights, "leave them out for equal weights")  # fmt: skip
+            eta = weights @ cls.sufficient_statistics(x) / jnp.sum(weights)
+        if is_concrete(x, weights) and not cls.fits_constant_data:
+            rows = np.asarray(x) if weights is None else np.asarray(x)[np.asarray(weights) > 0]
+            require(np.any(rows != rows[0]), owner, "x", "vary", f"only the value {rows[0]}",
+                    "the maximum is a point mass, which is no law of the family")  # fmt: skip
+        return cls.from_expectation(eta, backend=backend)
 
     @classmethod
     def _batched(cls, function: Callable[[Array], Array], x: Array) -> Array:
@@ -226,6 +246,12 @@ class ExponentialFamily(eqx.Module):
         flat = x.reshape((-1, *x.shape[split:]))
         values = jax.vmap(function)(flat)
         return values.reshape(x.shape[:split] + values.shape[1:])
+
+
+@partial(jax.jit, static_argnums=0)
+def _inverted(family: type[Family], eta: Array) -> Family:
+    """η -> law, compiled once per family; traced, so that parameters pass unchecked."""
+    return family._from_expectation(eta)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

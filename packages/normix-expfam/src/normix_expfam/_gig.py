@@ -9,13 +9,17 @@ w = hypot(p, √(ab)), a y0 = w + p and b / y0 = w - p, and the moments of u are
 `normix_bessel.KvMoments`. For a = 0 or b = 0 the law is inverse gamma or gamma.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
+
+from ._checks import resolve_backend
+
+Backend = Literal["jax", "cpu"]
 
 
 class GIGMoments(NamedTuple):
@@ -83,11 +87,19 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     return moments.log_partition, tangent
 
 
-def gig_moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
+def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMoments:
     """ψ, E log Y, E 1/Y, E Y from one pass, broadcast over p, a, b.
 
     Moments that do not exist are +inf; parameters outside the domain give nan.
+    ``backend="cpu"`` evaluates at once with NumPy and SciPy in float64.
+
+    Raises:
+        ValueError: for an unknown backend.
     """
+    if resolve_backend("gig_moments", backend) == "cpu":
+        from . import _cpu_gig
+
+        return _cpu_gig.moments(p, a, b)
     p, a, b = _broadcast(p, a, b)
     inside, p1, a1, b1 = _interior(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)

@@ -11,6 +11,7 @@ M = √(E Y · E 1/Y).
 """
 
 from enum import IntEnum
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -82,7 +83,7 @@ class _State(NamedTuple):
     decrement: jax.Array  # λ² = gᵀH⁻¹g, twice the likelihood still to be gained
     slope: jax.Array  # of the objective along -step
     length: jax.Array  # fraction of the step to be tried next
-    count: jax.Array
+    evaluations: jax.Array
     done: jax.Array
 
 
@@ -117,7 +118,7 @@ def _evaluate(
         - (point.p * target_u - point.alpha * (up - 1) - point.beta * (down - 1))
     )  # fmt: skip
     target = jnp.stack([target_u, up - 1 - target_u, down - 1 + target_u])
-    gradient, hessian = kv.mean - target, kv.cov
+    gradient, hessian = kv.mean - target, jnp.asarray(kv.cov)
     # Newton in the natural parameters (k, -α, -β) of (u, f, g), that is in (k, α, β) after a
     # change of sign
     sign = jnp.array([1.0, -1.0, -1.0], gradient.dtype)
@@ -183,17 +184,19 @@ def _newton(
         # within the noise of F the decrement decides, which is computed without cancellation
         lower = objective <= state.objective - gain + 8 * noise
         closer = (objective <= state.objective + 1e3 * noise) & (decrement < state.decrement / 2)
-        accept = (lower | closer) & jnp.isfinite(decrement)
+        # so near the end a full step that gains nothing has met rounding
+        rounding = (state.decrement <= 1e4 * floor(state.point)) & (decrement > state.decrement / 2)
+        accept = (lower | closer) & jnp.isfinite(decrement) & ~rounding
         finished = accept & (decrement <= floor(trial))
         stalled = ~accept & (state.length < 1e-8)
         taken = _State(trial, objective, step, decrement, slope, jnp.ones_like(objective),
-                       state.count, finished)  # fmt: skip
-        kept = state._replace(length=0.25 * state.length, done=stalled)
+                       state.evaluations, finished)  # fmt: skip
+        kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
         chosen: _State = jax.tree.map(lambda new, old: jnp.where(accept, new, old), taken, kept)
-        return chosen._replace(count=state.count + 1)
+        return chosen._replace(evaluations=state.evaluations + 1)
 
     def proceed(state: _State) -> jax.Array:
-        return ~state.done & (state.count < max_steps)
+        return ~state.done & (state.evaluations < max_steps)
 
     objective, step, decrement, slope = _evaluate(start, log_y, mean)
     first = _State(start, objective, step, decrement, slope, jnp.ones_like(objective),
@@ -201,9 +204,10 @@ def _newton(
     last = jax.lax.while_loop(proceed, body, first)
     # a stall at rounding level is convergence; one above it is not
     good = last.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
-    return last.point, good, last.count
+    return last.point, good, last.evaluations
 
 
+@partial(jax.jit, static_argnames="max_steps")
 def solve_gig(
     eta: jax.Array,
     start: tuple[jax.Array, jax.Array, jax.Array] | None = None,

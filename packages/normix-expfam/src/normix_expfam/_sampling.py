@@ -36,6 +36,7 @@ def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array
     return u - value / slope, slope
 
 
+@jax.jit
 def sample_gig(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """One draw of GIG(p, a, b) per element of the equally shaped p, a, b."""
     y0 = mode_of_log(p, a, b)

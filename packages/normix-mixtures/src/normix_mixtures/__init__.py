@@ -1,1 +1,52 @@
-"""stub"""
+"""Normal variance-mean mixtures X | Y ~ N(μ + γ Y, Σ Y) on JAX and Equinox.
+
+Two hierarchies: the joint laws f(x, y) are exponential families; the marginal laws f(x) are
+not, own their joint law, and know the E- and the M-step of the EM algorithm, but no fitter.
+"""
+
+from importlib.metadata import version as _version
+
+from ._checks import observations as check_observations
+from ._convert import to_generalized_hyperbolic as to_generalized_hyperbolic
+from ._dispersion import DenseDispersion as DenseDispersion
+from ._dispersion import Dispersion as Dispersion
+from ._joint import GIGParameters as GIGParameters
+from ._joint import JointNormalMixture as JointNormalMixture
+from ._marginal import NormalMixture as NormalMixture
+from ._statistics import MixtureStatistics as MixtureStatistics
+from ._statistics import PosteriorMoments as PosteriorMoments
+from ._univariate import UnivariateNormalMixture as UnivariateNormalMixture
+from .families.generalized_hyperbolic import GeneralizedHyperbolic as GeneralizedHyperbolic
+from .families.generalized_hyperbolic import (
+    JointGeneralizedHyperbolic as JointGeneralizedHyperbolic,
+)
+from .families.normal_inverse_gamma import JointNormalInverseGamma as JointNormalInverseGamma
+from .families.normal_inverse_gamma import NormalInverseGamma as NormalInverseGamma
+from .families.normal_inverse_gaussian import (
+    JointNormalInverseGaussian as JointNormalInverseGaussian,
+)
+from .families.normal_inverse_gaussian import NormalInverseGaussian as NormalInverseGaussian
+from .families.variance_gamma import JointVarianceGamma as JointVarianceGamma
+from .families.variance_gamma import VarianceGamma as VarianceGamma
+
+__version__ = _version("normix-mixtures")
+__all__ = [
+    "DenseDispersion",
+    "Dispersion",
+    "GIGParameters",
+    "GeneralizedHyperbolic",
+    "JointGeneralizedHyperbolic",
+    "JointNormalInverseGamma",
+    "JointNormalInverseGaussian",
+    "JointNormalMixture",
+    "JointVarianceGamma",
+    "MixtureStatistics",
+    "NormalInverseGamma",
+    "NormalInverseGaussian",
+    "NormalMixture",
+    "PosteriorMoments",
+    "UnivariateNormalMixture",
+    "VarianceGamma",
+    "check_observations",
+    "to_generalized_hyperbolic",
+]

@@ -1,6 +1,6 @@
 """The inverse gamma law."""
 
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam._checks import as_float, is_concrete, require
+from normix_expfam._checks import positive_scalars
 from normix_expfam._family import ExponentialFamily
 from normix_expfam._gamma_inversion import gamma_shape
 from normix_expfam._positive import interior_point, log_indicator
@@ -29,16 +29,13 @@ class InverseGamma(ExponentialFamily):
         ValueError: if a concrete parameter is not positive and finite.
     """
 
+    eta_rule: ClassVar[str] = "satisfy -log E 1/Y < E log Y, both finite"
+
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
 
     def __init__(self, alpha: ArrayLike, beta: ArrayLike):
-        self.alpha, self.beta = as_float(alpha), as_float(beta)
-        for label, x in (("alpha", alpha), ("beta", beta)):
-            if is_concrete(x):
-                x = np.asarray(x)
-                require(np.isfinite(x) & (x > 0), "InverseGamma", label, "be finite and > 0", x,
-                        "shape and rate are positive")  # fmt: skip
+        self.alpha, self.beta = positive_scalars("InverseGamma", alpha=alpha, beta=beta)
 
     def natural_params(self) -> Float[Array, "2"]:
         return jnp.stack([-self.alpha - 1, -self.beta])
@@ -101,4 +98,4 @@ class InverseGamma(ExponentialFamily):
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         """Draws of the given shape."""
-        return self.beta / jax.random.gamma(key, self.alpha, shape)
+        return self.beta / jax.random.gamma(key, self.alpha, shape, self.alpha.dtype)

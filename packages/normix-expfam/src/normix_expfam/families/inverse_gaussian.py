@@ -1,12 +1,11 @@
 """The inverse Gaussian law."""
 
-from typing import Self, final
+from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam._checks import as_float, is_concrete, require
+from normix_expfam._checks import positive_scalars
 from normix_expfam._family import ExponentialFamily
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
@@ -28,16 +27,13 @@ class InverseGaussian(ExponentialFamily):
         ValueError: if a concrete parameter is not positive and finite.
     """
 
+    eta_rule: ClassVar[str] = "satisfy E Y > 0 and E 1/Y > 1 / E Y, both finite"
+
     mu: Float[Array, ""]
     lam: Float[Array, ""]
 
     def __init__(self, mu: ArrayLike, lam: ArrayLike):
-        self.mu, self.lam = as_float(mu), as_float(lam)
-        for label, x in (("mu", mu), ("lam", lam)):
-            if is_concrete(x):
-                x = np.asarray(x)
-                require(np.isfinite(x) & (x > 0), "InverseGaussian", label, "be finite and > 0",
-                        x, "mean and shape are positive")  # fmt: skip
+        self.mu, self.lam = positive_scalars("InverseGaussian", mu=mu, lam=lam)
 
     def natural_params(self) -> Float[Array, "2"]:
         return jnp.stack([-self.lam / 2, -self.lam / (2 * self.mu**2)])
@@ -65,7 +61,8 @@ class InverseGaussian(ExponentialFamily):
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         excess = eta[0] - 1 / eta[1]
-        return cls(eta[1], jnp.where(excess > 0, 1 / excess, jnp.nan))
+        attained = (excess > 0) & (excess < jnp.inf) & (eta[1] > 0)
+        return cls(eta[1], jnp.where(attained, 1 / excess, jnp.nan))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         """Draws of the given shape."""

@@ -1,0 +1,92 @@
+"""`fit` and `fit_all`: from data to a fitted model in one call."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxtyping import ArrayLike
+
+from normix_mixtures import (
+    GeneralizedHyperbolic,
+    NormalInverseGamma,
+    NormalInverseGaussian,
+    NormalMixture,
+    VarianceGamma,
+    to_generalized_hyperbolic,
+)
+
+from ._batch import BatchEMFitter, Callback
+from ._result import EMResult
+
+FAMILIES: dict[str, type[NormalMixture]] = {
+    "gh": GeneralizedHyperbolic,
+    "nig": NormalInverseGaussian,
+    "vg": VarianceGamma,
+    "ninvg": NormalInverseGamma,
+}
+"""The families that `fit` knows by name."""
+
+
+def fit(X: ArrayLike, family: str = "gh", **options: Any) -> EMResult:
+    """Fit a family to the rows of X by EM from its default start.
+
+    Args:
+        X: observations, shape (n, d), n > d.
+        family: "gh", "nig", "vg" or "ninvg".
+        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, e_step_backend,
+            m_step_backend, callback.
+
+    Raises:
+        ValueError: for an unknown family, and where `BatchEMFitter` and `default_init` do.
+    """
+    cls = _family(family)
+    return BatchEMFitter(**options).fit(cls.default_init(X), X)
+
+
+def fit_all(
+    X: ArrayLike,
+    families: Sequence[str] = ("gh", "nig", "vg", "ninvg"),
+    *,
+    callback: Callable[[str, int, float], None] | None = None,
+    **options: Any,
+) -> dict[str, EMResult]:
+    """Fit several families to the same data, in the order given.
+
+    The generalized hyperbolic family contains the others. Should its fit end below one of
+    them, in another local maximum, it is continued from the best of them, so that the
+    comparison is one of nested families.
+
+    Args:
+        X: observations, shape (n, d), n > d.
+        families: names as in `fit`, each once.
+        callback: called as ``callback(family, n_iter, log_likelihood)`` every few iterations.
+        **options: of `BatchEMFitter`.
+
+    Raises:
+        ValueError: as `fit`.
+    """
+    results = {}
+    for name in families:
+        _family(name)
+    for name in families:
+        results[name] = fit(X, name, callback=_named(callback, name), **options)
+    if "gh" in results:
+        best = max(results.values(), key=lambda result: result.log_likelihood)
+        if best.log_likelihood > results["gh"].log_likelihood:
+            start = to_generalized_hyperbolic(best.model)
+            fitter = BatchEMFitter(callback=_named(callback, "gh"), **options)
+            again = fitter.fit(start, X)
+            if again.log_likelihood > results["gh"].log_likelihood:
+                results["gh"] = again
+    return results
+
+
+def _named(callback: Callable[[str, int, float], None] | None, name: str) -> Callback | None:
+    if callback is None:
+        return None
+    return lambda n_iter, log_likelihood: callback(name, n_iter, log_likelihood)
+
+
+def _family(name: str) -> type[NormalMixture]:
+    if name not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {name!r}")
+    return FAMILIES[name]

@@ -1,0 +1,240 @@
+"""`JointNormalMixture`: the joint law f(x, y) of a normal variance-mean mixture.
+
+X | Y = y ~ N(μ + γ y, Σ y), Y ~ a GIG law or a limit of one (Barndorff-Nielsen, Kent &
+Sørensen 1982; McNeil, Frey & Embrechts 2005, section 3.2). With
+
+    t(x, y) = (log y, 1/y, y, x, x/y, vec x xᵀ/y),
+    θ = (p - 1 - d/2, -(b + μᵀΣ⁻¹μ)/2, -(a + γᵀΣ⁻¹γ)/2, Σ⁻¹γ, Σ⁻¹μ, -½ vec Σ⁻¹),
+    h(x, y) = (2π)^(-d/2),   ψ(θ) = ψ_Y(p, a, b) + ½ log det Σ + μᵀΣ⁻¹γ
+
+it is an exponential family. With a subordinator that fixes p, a or b it is the curved
+subfamily of the generalized hyperbolic one in which that equation holds; its maximum likelihood
+is still in closed form, because f(x | y) and f(y) share no parameter.
+"""
+
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from normix_expfam import ExponentialFamily, InversionStatus, mode_of_log, sample_gig
+
+from ._dispersion import DenseDispersion, Dispersion
+
+
+class GIGParameters(NamedTuple):
+    """A subordinator as GIG(p, a, b), limits a = 0 and b = 0 included."""
+
+    p: Array
+    a: Array
+    b: Array
+
+
+class _NormalPart(NamedTuple):
+    mu: Array
+    gamma: Array
+    sigma: Array
+
+
+class JointNormalMixture(ExponentialFamily):
+    """f(x, y): X | Y = y ~ N(μ + γ y, Σ y) with a positive subordinator Y.
+
+    One observation is the vector (x_1, ..., x_d, y), shape (d + 1,); `pack` makes it.
+    """
+
+    mu: eqx.AbstractVar[Float[Array, " d"]]
+    gamma: eqx.AbstractVar[Float[Array, " d"]]
+    dispersion: eqx.AbstractVar[Dispersion]
+    subordinator: eqx.AbstractVar[ExponentialFamily]
+
+    event_ndim: ClassVar[int] = 1
+
+    @classmethod
+    @abstractmethod
+    def _assemble(
+        cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: ExponentialFamily
+    ) -> Self:
+        """The law with these parts."""
+
+    @abstractmethod
+    def subordinator_as_gig(self) -> GIGParameters:
+        """The law of Y as GIG(p, a, b)."""
+
+    @classmethod
+    @abstractmethod
+    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> ExponentialFamily:
+        """The family's subordinator that equals GIG(p, a, b)."""
+
+    @classmethod
+    @abstractmethod
+    def _fit_subordinator(
+        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
+    ) -> tuple[ExponentialFamily, Array]:
+        """The MLE from mean statistics with its `InversionStatus`; start may speed it up."""
+
+    @classmethod
+    @abstractmethod
+    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> ExponentialFamily:
+        """The same with NumPy and SciPy."""
+
+    @property
+    def dimension(self) -> int:
+        """d, the number of components of X."""
+        return self.mu.shape[0]
+
+    @staticmethod
+    def pack(x: ArrayLike, y: ArrayLike) -> Float[Array, "*batch k"]:
+        """(x, y) as observations: x of shape (..., d) and y of shape (...) -> (..., d + 1)."""
+        x, y = jnp.asarray(x), jnp.asarray(y)
+        return jnp.concatenate([x, y[..., None].astype(x.dtype)], axis=-1)
+
+    def natural_params(self) -> Float[Array, " k"]:
+        p, a, b = self.subordinator_as_gig()
+        d = self.dimension
+        whitened = self.dispersion.whiten(jnp.stack([self.mu, self.gamma]))
+        inverse_root = self.dispersion.whiten(jnp.eye(d, dtype=self.mu.dtype)).T
+        precision_mu, precision_gamma = inverse_root.T @ whitened[0], inverse_root.T @ whitened[1]
+        head = jnp.stack([
+            p - 1 - d / 2,
+            -(b + whitened[0] @ whitened[0]) / 2,
+            -(a + whitened[1] @ whitened[1]) / 2,
+        ])  # fmt: skip
+        precision = inverse_root.T @ inverse_root
+        return jnp.concatenate([head, precision_gamma, precision_mu, -precision.ravel() / 2])
+
+    @classmethod
+    def _parts_of_theta(cls, theta: Array) -> tuple[_NormalPart, GIGParameters]:
+        d = _dimension_of(theta.shape[0])
+        linear, over_y = theta[3 : 3 + d], theta[3 + d : 3 + 2 * d]
+        square = theta[3 + 2 * d :].reshape(d, d)
+        precision = -(square + square.T)
+        sigma = jnp.linalg.inv(precision)
+        sigma = (sigma + sigma.T) / 2
+        mu, gamma = sigma @ over_y, sigma @ linear
+        gig = GIGParameters(
+            theta[0] + 1 + d / 2, -2 * theta[2] - gamma @ linear, -2 * theta[1] - mu @ over_y
+        )
+        return _NormalPart(mu, gamma, sigma), gig
+
+    @classmethod
+    def from_natural(cls, theta: Float[Array, " k"]) -> Self:
+        normal, gig = cls._parts_of_theta(theta)
+        dispersion = DenseDispersion.from_matrix(normal.sigma)
+        return cls._assemble(normal.mu, normal.gamma, dispersion, cls._subordinator_from_gig(*gig))
+
+    @staticmethod
+    def _statistics_of(x: Array) -> Float[Array, " k"]:
+        point, y = x[:-1], x[-1]
+        head = jnp.stack([jnp.log(y), 1 / y, y])
+        return jnp.concatenate([head, point, point / y, jnp.outer(point, point / y).ravel()])
+
+    @staticmethod
+    def _log_base_of(x: Array) -> Float[Array, ""]:
+        y, d = x[-1], x.shape[0] - 1
+        inside = (y > 0) & (y < jnp.inf)
+        base = jnp.where(inside, -d / 2 * jnp.log(2 * jnp.pi), -jnp.inf)
+        return jnp.where(jnp.any(jnp.isnan(x)), jnp.nan, base).astype(x.dtype)
+
+    @staticmethod
+    def _interior_point(x: Array) -> Array:
+        y = x[-1]
+        return x.at[-1].set(jnp.where((y > 0) & (y < jnp.inf), y, 1.0))
+
+    @classmethod
+    def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
+        d = _dimension_of(theta.shape[0])
+        normal, gig = cls._parts_of_theta(theta)
+        psi = cls._subordinator_from_gig(*gig).log_partition()
+        half_log_det = jnp.linalg.slogdet(normal.sigma)[1] / 2
+        return psi + half_log_det + normal.mu @ theta[3 : 3 + d]
+
+    @classmethod
+    def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
+        return cls._fit(eta, None)[0]
+
+    @classmethod
+    def _fit(cls, eta: Array, start: GIGParameters | None) -> tuple[Self, Array]:
+        """The MLE from mean statistics, with the status of the subordinator's fit."""
+        normal = _normal_part(eta, jnp)
+        subordinator, status = cls._fit_subordinator(eta[0], eta[1], eta[2], start)
+        dispersion = DenseDispersion.from_matrix(normal.sigma)
+        return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
+
+    @classmethod
+    def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
+        normal = _normal_part(eta, np)
+        factor = np.linalg.cholesky(normal.sigma)
+        subordinator = cls._fit_subordinator_cpu(float(eta[0]), float(eta[1]), float(eta[2]))
+        return cls._assemble(
+            jnp.asarray(normal.mu),
+            jnp.asarray(normal.gamma),
+            DenseDispersion(jnp.asarray(factor)),
+            subordinator,
+        )
+
+    def rescaled_subordinator(self, factor: Array) -> Self:
+        """The same law of X with factor · Y for Y: (Σ, γ, Y) -> (Σ/factor, γ/factor, factor Y)."""
+        p, a, b = self.subordinator_as_gig()
+        root = jnp.broadcast_to(1 / jnp.sqrt(factor), self.mu.shape)
+        return self._assemble(
+            self.mu,
+            self.gamma / factor,
+            self.dispersion.scaled(root),
+            self._subordinator_from_gig(p, a / factor, b * factor),
+        )
+
+    def normalize(self) -> Self:
+        """The same law of X in the gauge in which log Y has its mode at 0.
+
+        Then a = w + p and b = w - p with w = √(p² + ab): the gauge exists for every member and
+        every limit, which E Y = 1 or det Σ = 1 do not offer at once, and passes through them
+        smoothly.
+        """
+        return self.rescaled_subordinator(1 / mode_of_log(*self.subordinator_as_gig()))
+
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape k"]:
+        """Draws (x, y) packed as observations, shape (*shape, d + 1)."""
+        y_key, z_key = jax.random.split(key)
+        y = sample_gig(y_key, *(jnp.broadcast_to(v, shape) for v in self.subordinator_as_gig()))
+        z = jax.random.normal(z_key, (*shape, self.dimension), self.mu.dtype)
+        noise = self.dispersion.colour(z.reshape(-1, self.dimension)).reshape(z.shape)
+        mu, gamma = (jnp.broadcast_to(v, z.shape) for v in (self.mu, self.gamma))
+        return self.pack(mu + gamma * y[..., None] + noise * jnp.sqrt(y)[..., None], y)
+
+
+def _dimension_of(length: int) -> int:
+    """d from the length 3 + 2 d + d² of θ."""
+    return round((length - 2) ** 0.5) - 1
+
+
+def _normal_part(eta: Array, xp: object) -> _NormalPart:
+    """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
+
+    The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
+    γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
+    Σ = E x xᵀ/Y - μ γᵀ - γ μᵀ - E 1/Y μ μᵀ - E Y γ γᵀ. When Y is a point mass to working
+    precision, γ is not determined and 0 is as likely as any value.
+    """
+    d = _dimension_of(eta.shape[0])
+    inverse_y, y = eta[1], eta[2]
+    x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
+    square = eta[3 + 2 * d :].reshape(d, d)
+    spread = y * inverse_y - 1  # >= 0 by Jensen
+    determined = spread > 64 * xp.finfo(eta.dtype).eps  # type: ignore[attr-defined]
+    where, outer = xp.where, xp.outer  # type: ignore[attr-defined]
+    gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
+    mu = x - gamma * y
+    sigma = square - outer(mu, gamma) - outer(gamma, mu)
+    sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
+    return _NormalPart(mu, gamma, (sigma + sigma.T) / 2)
+
+
+def closed_form_status(law: ExponentialFamily) -> Array:
+    """CONVERGED where a closed-form fit gave finite parameters, else INFEASIBLE."""
+    finite = jnp.all(jnp.isfinite(law.natural_params()))
+    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
+    return jnp.where(finite, found, failed).astype(jnp.int32)

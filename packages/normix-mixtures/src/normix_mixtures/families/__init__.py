@@ -1,0 +1,1 @@
+"""The families, a joint and a marginal class per module."""
