@@ -2,10 +2,13 @@
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
+import jax
 import pytest
 
 import normix
@@ -65,3 +68,12 @@ assert jax.config.jax_enable_x64 == before
 assert normix.datasets.load.cache_info().currsize == 0
 """
     _run(code, JAX_PLATFORMS="no_such_platform")
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    (example,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    monkeypatch.chdir(tmp_path)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec(compile(example, str(readme), "exec"), {})
+    assert (tmp_path / "gh.json").exists()

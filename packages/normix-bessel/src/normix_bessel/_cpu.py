@@ -25,6 +25,9 @@ _SAFE_ARGUMENT = 2.0**29
 _DEPTH = 42.0  # the quadrature ends where the integrand is e^-42 of its peak
 _STEP = 0.2  # the larger step of the quadrature; 0.3 standard deviations is the other
 _CHUNK = 1 << 21  # elements x nodes held at once
+# Below it w - v underflows, and with it the left end of the integrand at orders below 2.5,
+# where e^-2u does not decay before: the moments are nan.
+_SMALLEST_GAP = 1e-300
 
 
 @cache
@@ -139,12 +142,20 @@ def log_kv_moments(v: np.ndarray, z: np.ndarray, *, covariance: bool) -> KvMomen
     mean, cov = np.full((*v.shape, 3), np.nan), np.full((*v.shape, 3, 3), np.nan)
     saddle, w = np.full(v.shape, np.nan), np.full(v.shape, np.nan)
     order, argument = np.abs(v[regular]), z[regular]
+    saddle[regular] = np.sign(v[regular]) * _asinh_ratio(order, argument)
+    w[regular] = np.hypot(order, argument)
+    gap = argument * (argument / (w[regular] + order))
+    held = (gap >= _SMALLEST_GAP) | (order >= 2.5)
+    regular[regular] = held
+    order, argument = order[held], argument[held]
     if order.size:
         # neighbours in node count share a chunk
         ranked = np.argsort(argument)
         parts_mean, parts_cov = np.empty((order.size, 3)), np.empty((order.size, 3, 3))
         for rows in np.array_split(ranked, order.size * 256 // _CHUNK + 1):
-            parts_mean[rows], parts_cov[rows] = _quadrature(order[rows], argument[rows])
+            # at the smallest arguments moments of e^-u exceed the largest double
+            with np.errstate(over="ignore", invalid="ignore"):
+                parts_mean[rows], parts_cov[rows] = _quadrature(order[rows], argument[rows])
         # v -> -v reflects u: its mean changes sign, f and g change places
         negative = v[regular] < 0
         flip = np.array([-1.0, 1.0, 1.0])
@@ -152,6 +163,4 @@ def log_kv_moments(v: np.ndarray, z: np.ndarray, *, covariance: bool) -> KvMomen
         mirrored = parts_cov[negative][:, [0, 2, 1]][:, :, [0, 2, 1]]
         parts_cov[negative] = mirrored * np.outer(flip, flip)
         mean[regular], cov[regular] = parts_mean, parts_cov
-        saddle[regular] = np.sign(v[regular]) * _asinh_ratio(order, argument)
-        w[regular] = np.hypot(order, argument)
     return KvMoments(log_kv(v, z), v, z, saddle, w, mean, cov if covariance else None)

@@ -182,4 +182,6 @@ def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
         + hg * hg * var_g
         + 2 * (v * hs * cov_uf + v * hg * cov_ug + hs * hg * cov_fg)
     )
-    return _log_kv(v, frame, total), frame.t0 + u, dz, var_u, dvz, scaled / z / z
+    # not / z / z, which XLA folds into / (z z), and that underflows
+    dzz = scaled / z * (1 / z)
+    return _log_kv(v, frame, total), frame.t0 + u, dz, var_u, dvz, dzz

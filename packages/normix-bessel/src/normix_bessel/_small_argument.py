@@ -107,6 +107,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     m, cosh, sinhc = _scaled_hyperbolics(u, x)
     f = (gamma1 * cosh + gamma2 * x * sinhc) / (rgamma_minus * rgamma_plus)
     tilt = jnp.exp((u - m) * x)
+    q_untilted = jnp.exp((m - u - 2) * x)  # q / tilt, where both underflow
     p_tilted = 0.5 / rgamma_plus
     p = tilt * p_tilted
     r = 0.5 * jnp.exp(-(u + m) * x) / rgamma_minus
@@ -115,10 +116,10 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
         k = (i + 1).astype(v.dtype)
         f, p, r, c, total, tilted_up, total_down = carry
         f = (k * f + p + r) / (k * k - u * u)
-        p, r, c = p / (k - u), r / (k + u), c * q / k
+        p, r, c_untilted, c = p / (k - u), r / (k + u), c * q_untilted / k, c * q / k
         return (
             *(f, p, r, c, total + c * f),
-            *(tilted_up + c * (p - k * f) / tilt, total_down + c * (r - k * f)),
+            *(tilted_up + c_untilted * (p - k * f), total_down + c * (r - k * f)),
         )
 
     one = jnp.ones_like(v)
@@ -133,20 +134,26 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     down_before = (1 - u) + q / down
     cross = q - up * down
 
+    # 1 / up and q / up are carried: for u < 0 up² underflows, which a quotient's slope divides by
+    up_inverse = total / tilted_up * jnp.exp((m - u) * x)
+    up_inverse_q = total / tilted_up * q_untilted
+
     def climb(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         j = i.astype(v.dtype)
-        product, up = carry[:2]
-        down_next = q / up
+        inverse, down_next, product, up, down = carry[:5]
         up_next = (u + (j + 1)) + down_next
         product = jnp.where(j > 0, product * up, product)
-        step = (product, up_next, down_next, 1 / up, carry[2], q * (up - up_next) / up)
+        step = (
+            *(1 / up_next, q / up_next, product, up_next),
+            *(down_next, inverse, down, q - up_next * down_next),
+        )
         return tuple(jnp.where(j < n, new, old) for new, old in zip(step, carry, strict=True))
 
-    product, up, *rest = jax.lax.fori_loop(
+    _, _, product, up, *rest = jax.lax.fori_loop(
         0,
         int(ORDER_LIMIT),
         climb,
-        (one, up, down, down_over_q, down_before, cross),
+        (up_inverse, up_inverse_q, one, up, down, down_over_q, down_before, cross),
     )
     return _Ladder(log_kv + jnp.log(product), up, *rest)
 
@@ -181,7 +188,8 @@ def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     var_up = up * (1 + q / up - down)
     var_down = down * (ladder.down_before - down)
     dvz = -(slope.up + slope.down) / z
-    dzz = (var_up + 2 * ladder.cross + var_down) / z / z
+    # not / z / z, which XLA folds into / (z z), and that underflows
+    dzz = (var_up + 2 * ladder.cross + var_down) / z * (1 / z)
     return ladder.log_kv, slope.log_kv, -(up + down) / z, dvv, dvz, dzz
 
 

@@ -5,6 +5,7 @@ Values come from scipy.special.kve and moments from a dense quadrature
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from normix_bessel import log_kv, log_kv_moments
@@ -18,15 +19,15 @@ _REFLECT = np.array([-1.0, 1.0, 1.0])
 
 def _mode_of_log(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     w = np.hypot(p, np.sqrt(a) * np.sqrt(b))
-    return np.where(p > 0, w + p, b) / np.where(p > 0, a, w - p)
+    return np.asarray(np.where(p > 0, w + p, b) / np.where(p > 0, a, w - p))
 
 
-def log_partition(p: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """ψ(p, a, b), broadcast."""
     return moments(p, a, b, only_value=True).log_partition
 
 
-def moments(p: np.ndarray, a: np.ndarray, b: np.ndarray, *, only_value: bool = False) -> GIGMoments:
+def moments(p: ArrayLike, a: ArrayLike, b: ArrayLike, *, only_value: bool = False) -> GIGMoments:
     """ψ, E log Y, E 1/Y, E Y, broadcast over p, a, b; the limits a = 0 and b = 0 included."""
     p, a, b = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (p, a, b)))
     shape = p.shape

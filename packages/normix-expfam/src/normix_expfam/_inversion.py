@@ -198,9 +198,11 @@ def _newton(
     def proceed(state: _State) -> jax.Array:
         return ~state.done & (state.evaluations < max_steps)
 
-    objective, step, decrement, slope = _evaluate(start, log_y, mean)
-    first = _State(start, objective, step, decrement, slope, jnp.ones_like(objective),
-                   jnp.array(1, jnp.int32), decrement <= floor(start))  # fmt: skip
+    # the first trial is the start itself: an empty step from an infinite objective
+    infinite = jnp.full_like(log_y, jnp.inf)
+    nothing = jnp.zeros_like(log_y)
+    first = _State(start, infinite, jnp.zeros(3, log_y.dtype), infinite, nothing,
+                   jnp.ones_like(log_y), jnp.array(0, jnp.int32), jnp.array(False))  # fmt: skip
     last = jax.lax.while_loop(proceed, body, first)
     # a stall at rounding level is convergence; one above it is not
     good = last.decrement <= jnp.maximum(1e4 * floor(last.point), eps)

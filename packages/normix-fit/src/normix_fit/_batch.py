@@ -32,13 +32,14 @@ _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
 
 
 class _State(NamedTuple):
-    """What is carried through the loop; the model is in standardised coordinates."""
+    """What is carried through the loop; models are in standardised coordinates."""
 
-    model: NormalMixture
-    statistics: MixtureStatistics
+    model: NormalMixture  # the best so far
+    candidate: NormalMixture  # its M-step, to be evaluated
+    solved: Array  # the `InversionStatus` of that M-step
     log_likelihoods: Float[Array, " max_iter_plus_1"]
-    param_changes: Float[Array, " max_iter"]
-    count: Array
+    param_changes: Float[Array, " max_iter_plus_1"]
+    accepted: Array  # models accepted, the start included
     status: Array
 
 
@@ -118,19 +119,24 @@ class BatchEMFitter(eqx.Module):
         shift, scale = host.mean(axis=0), host.std(axis=0)
         standard = jnp.asarray((host - shift) / scale)
         jacobian = X.shape[0] * float(np.sum(np.log(scale)))
-        start = model.rescaled(jnp.asarray(-shift / scale), jnp.asarray(1 / scale)).normalize()
+        units = (jnp.asarray(shift), jnp.asarray(scale))
 
-        state = self._run(start, standard, jacobian)
+        state = self._run(_standardised(model, *units), standard, jacobian)
         status = _final_status(state)
-        count = int(state.count)
-        history = np.asarray(state.log_likelihoods, np.float64)[: count + 1] - jacobian
+        count = int(state.accepted)
+        if count == 0:
+            raise ValueError(
+                f"BatchEMFitter.fit: model must give the data a finite likelihood, got "
+                f"{status.message}; start from {type(model).__name__}.default_init(X)"
+            )
+        history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
         return EMResult(
-            model=state.model.rescaled(jnp.asarray(shift), jnp.asarray(scale)),
+            model=_in_units(state.model, *units),
             status=status,
-            n_iter=count,
+            n_iter=count - 1,
             log_likelihood=float(history[-1]),
             log_likelihoods=history,
-            param_changes=np.asarray(state.param_changes)[:count],
+            param_changes=np.asarray(state.param_changes)[1:count],
             elapsed=time.perf_counter() - began,
             n_observations=X.shape[0],
         )
@@ -143,25 +149,31 @@ class BatchEMFitter(eqx.Module):
             self.e_step_backend,
             self.m_step_backend,
         )
-        initial, advance = (_initial_jit, _advance_jit) if on_device else (_initial, _advance)
-        state = initial(start, X, self.max_iter, settings)
-        while int(state.status) == _RUNNING and int(state.count) < self.max_iter:
-            pause = self.max_iter if self.callback is None else _CALLBACK_EVERY
-            limit = min(int(state.count) + pause, self.max_iter)
+        advance = _advance_jit if on_device else _advance
+        length = self.max_iter + 1
+        nothing = jnp.full(length, jnp.nan, X.dtype)
+        state = _State(start, start, jnp.int32(InversionStatus.CONVERGED), nothing, nothing,
+                       jnp.int32(0), jnp.int32(_RUNNING))  # fmt: skip
+        while int(state.status) == _RUNNING and int(state.accepted) < length:
+            pause = length if self.callback is None else _CALLBACK_EVERY
+            limit = min(int(state.accepted) + pause, length)
             state = advance(state, X, jnp.asarray(limit, jnp.int32), settings)
-            if self.callback is not None:
-                count = int(state.count)
-                self.callback(count, float(state.log_likelihoods[count]) - jacobian)
+            count = int(state.accepted)
+            if self.callback is not None and count > 0:
+                self.callback(count - 1, float(state.log_likelihoods[count - 1]) - jacobian)
         return state
 
 
-def _initial(
-    model: NormalMixture, X: Float[Array, "n d"], max_iter: int, settings: _Settings
-) -> _State:
-    statistics, log_likelihood, status = _e_step(model, X, settings)
-    history = jnp.full(max_iter + 1, jnp.nan, X.dtype).at[0].set(log_likelihood)
-    changes = jnp.full(max_iter, jnp.nan, X.dtype)
-    return _State(model, statistics, history, changes, jnp.array(0, jnp.int32), status)
+@eqx.filter_jit
+def _standardised(model: NormalMixture, shift: Array, scale: Array) -> NormalMixture:
+    """The law of (X - shift) / scale, in the gauge."""
+    return model.rescaled(-shift / scale, 1 / scale).normalize()
+
+
+@eqx.filter_jit
+def _in_units(model: NormalMixture, shift: Array, scale: Array) -> NormalMixture:
+    """The law of shift + scale · X."""
+    return model.rescaled(shift, scale)
 
 
 def _e_step(
@@ -185,33 +197,39 @@ def _e_step(
 
 
 def _iterate(state: _State, X: Float[Array, "n d"], settings: _Settings) -> _State:
-    """One M-step and the E-step at the new model; a worse or broken model is not taken."""
-    model, inner = state.model.m_step_with_status(state.statistics, backend=settings.m_step_backend)
-    statistics, log_likelihood, status = _e_step(model, X, settings)
-    count = state.count
-    before = state.log_likelihoods[count]
+    """Evaluate the candidate; take it unless it is worse or broken; make the next one."""
+    statistics, log_likelihood, status = _e_step(state.candidate, X, settings)
+    count = state.accepted
+    first = count == 0
+    before = jnp.where(first, -jnp.inf, state.log_likelihoods[count - 1])
     gain = log_likelihood - before
-    change = relative_change(state.model, model)
+    change = relative_change(state.model, state.candidate)
 
-    stalled = (inner == int(InversionStatus.MAX_STEPS)) | (inner == int(InversionStatus.INFEASIBLE))
     running = status == _RUNNING
-    # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
-    rounding = 1e3 * jnp.finfo(X.dtype).eps * (1 + jnp.abs(before))
-    at_rest = running & (gain < 0) & (gain >= -rounding)
-    status = jnp.where(running & (gain < -rounding), int(Status.SOLVER_STALLED), status)
-    status = jnp.where(stalled & (gain < 0), int(Status.SOLVER_STALLED), status)
-    status = jnp.where(at_rest, int(Status.CONVERGED), status)
-
-    previous = before - state.log_likelihoods[jnp.maximum(count - 1, 0)]
-    left = remaining_gain(jnp.where(count > 0, previous, 0.0), gain)
-    settled = (change <= settings.tol) & (left <= settings.gain_tol)
-    status = jnp.where((status == _RUNNING) & settled, int(Status.CONVERGED), status)
     kept = running & (gain >= 0)
+    # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
+    rounding = 1e3 * jnp.finfo(X.dtype).eps * (1 + jnp.abs(log_likelihood))
+    fell = running & (gain < 0)
+    unsolved = (state.solved == int(InversionStatus.MAX_STEPS)) | (
+        state.solved == int(InversionStatus.INFEASIBLE)
+    )
+    at_rest = (gain >= -rounding) & ~unsolved
+    ending = jnp.where(at_rest, int(Status.CONVERGED), int(Status.SOLVER_STALLED))
+    status = jnp.where(fell, ending, status)
 
+    previous = before - state.log_likelihoods[jnp.maximum(count - 2, 0)]
+    left = remaining_gain(jnp.where(count > 1, previous, 0.0), gain)
+    settled = ~first & (change <= settings.tol) & (left <= settings.gain_tol)
+    status = jnp.where((status == _RUNNING) & settled, int(Status.CONVERGED), status)
+
+    following, solved = state.candidate.m_step_with_status(
+        statistics, backend=settings.m_step_backend
+    )
     moved = _State(
-        model,
-        statistics,
-        state.log_likelihoods.at[count + 1].set(log_likelihood),
+        state.candidate,
+        following,
+        solved,
+        state.log_likelihoods.at[count].set(log_likelihood),
         state.param_changes.at[count].set(change),
         count + 1,
         status,
@@ -223,12 +241,9 @@ def _iterate(state: _State, X: Float[Array, "n d"], settings: _Settings) -> _Sta
 
 def _advance(state: _State, X: Float[Array, "n d"], limit: Array, settings: _Settings) -> _State:
     """Iterate on the host until done or at the limit."""
-    while int(state.status) == _RUNNING and int(state.count) < int(limit):
+    while int(state.status) == _RUNNING and int(state.accepted) < int(limit):
         state = _iterate(state, X, settings)
     return state
-
-
-_initial_jit = eqx.filter_jit(_initial)
 
 
 @eqx.filter_jit
@@ -238,7 +253,7 @@ def _advance_jit(
     """The same as one device loop."""
 
     def proceed(state: _State) -> Array:
-        return (state.status == _RUNNING) & (state.count < limit)
+        return (state.status == _RUNNING) & (state.accepted < limit)
 
     last: _State = jax.lax.while_loop(proceed, lambda s: _iterate(s, X, settings), state)
     return last

@@ -9,11 +9,12 @@ Sørensen 1982; McNeil, Frey & Embrechts 2005, section 3.2). With
 
 it is an exponential family. With a subordinator that fixes p, a or b it is the curved
 subfamily of the generalized hyperbolic one in which that equation holds; its maximum likelihood
-is still in closed form, because f(x | y) and f(y) share no parameter.
+is still in closed form, because f(x | y) and f(y) share no parameter. Its ∇ψ and ∇²ψ are those
+of the full family, E t and Cov t.
 """
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -21,7 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import ExponentialFamily, InversionStatus, mode_of_log, sample_gig
+from normix_expfam import (
+    ExponentialFamily,
+    GeneralizedInverseGaussian,
+    InversionStatus,
+    mode_of_log,
+    sample_gig,
+)
 
 from ._dispersion import DenseDispersion, Dispersion
 
@@ -55,9 +62,7 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     @abstractmethod
-    def _assemble(
-        cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: ExponentialFamily
-    ) -> Self:
+    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         """The law with these parts."""
 
     @abstractmethod
@@ -153,6 +158,58 @@ class JointNormalMixture(ExponentialFamily):
         return psi + half_log_det + normal.mu @ theta[3 : 3 + d]
 
     @classmethod
+    def _grad_log_partition(cls, theta: Float[Array, " k"]) -> Float[Array, " k"]:
+        law = cls.from_natural(theta)
+        constant, slope = law._statistics_given_y()
+        mean = GeneralizedInverseGaussian(*law.subordinator_as_gig()).expectation_params()
+        # a moment that is infinite stays out of the statistics that do not contain it
+        return constant + jnp.sum(jnp.where(slope == 0, 0.0, slope * mean[None, :]), axis=1)
+
+    @classmethod
+    def _hessian_log_partition(cls, theta: Float[Array, " k"]) -> Float[Array, "k k"]:
+        """Cov t = Cov E[t | Y] + E Cov[t | Y], by the moments of normal laws."""
+        law = cls.from_natural(theta)
+        _, slope = law._statistics_given_y()
+        subordinator = GeneralizedInverseGaussian(*law.subordinator_as_gig())
+        _, inverse_y, y = subordinator.expectation_params()
+        sigma, mu, gamma = law.dispersion.matrix(), law.mu, law.gamma
+        d = law.dimension
+
+        def with_square(mean: Array) -> Array:
+            """Cov (z, vec z zᵀ) for z ~ N(mean, Σ), shape (d, d²)."""
+            half = sigma[:, :, None] * mean[None, None, :]
+            return (half + half.swapaxes(1, 2)).reshape(d, d * d)
+
+        cross = jnp.outer(mu, gamma)
+        square = jnp.outer(mu, mu) * inverse_y + cross + cross.T + jnp.outer(gamma, gamma) * y
+        half = sigma[:, None, :, None] * (sigma / 2 + square)[None, :, None, :]  # Σ_ik (.)_jl
+        half = half + half.transpose(1, 0, 2, 3)
+        squares = (half + half.transpose(0, 1, 3, 2)).reshape(d * d, d * d)
+        squares = (squares + squares.T) / 2
+        by_x, by_over_y = with_square(mu + gamma * y), with_square(mu * inverse_y + gamma)
+        within = jnp.block([
+            [sigma * y, sigma, by_x],
+            [sigma, sigma * inverse_y, by_over_y],
+            [by_x.T, by_over_y.T, squares],
+        ])  # fmt: skip
+        between = slope @ subordinator.fisher_information() @ slope.T
+        return between.at[3:, 3:].add(within)
+
+    def _statistics_given_y(self) -> tuple[Float[Array, " k"], Float[Array, "k 3"]]:
+        """E [t(X, Y) | Y = y] as constant + slope · (log y, 1/y, y)."""
+        mu, gamma, zero = self.mu, self.gamma, jnp.zeros_like(self.mu)
+        cross = jnp.outer(mu, gamma)
+        none, three = jnp.zeros_like(cross).ravel(), jnp.zeros(3, mu.dtype)
+        constant = jnp.concatenate(
+            [three, mu, gamma, (self.dispersion.matrix() + cross + cross.T).ravel()]
+        )
+        on_inverse = jnp.concatenate([zero, mu, jnp.outer(mu, mu).ravel()])
+        on_y = jnp.concatenate([gamma, zero, jnp.outer(gamma, gamma).ravel()])
+        on_log = jnp.concatenate([zero, zero, none])
+        slope = jnp.stack([on_log, on_inverse, on_y], axis=1)
+        return constant, jnp.concatenate([jnp.eye(3, dtype=mu.dtype), slope])
+
+    @classmethod
     def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
         return cls._fit(eta, None)[0]
 
@@ -211,7 +268,7 @@ def _dimension_of(length: int) -> int:
     return round((length - 2) ** 0.5) - 1
 
 
-def _normal_part(eta: Array, xp: object) -> _NormalPart:
+def _normal_part(eta: Any, xp: Any) -> _NormalPart:
     """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
 
     The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
@@ -224,8 +281,8 @@ def _normal_part(eta: Array, xp: object) -> _NormalPart:
     x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
     square = eta[3 + 2 * d :].reshape(d, d)
     spread = y * inverse_y - 1  # >= 0 by Jensen
-    determined = spread > 64 * xp.finfo(eta.dtype).eps  # type: ignore[attr-defined]
-    where, outer = xp.where, xp.outer  # type: ignore[attr-defined]
+    determined = spread > 64 * xp.finfo(eta.dtype).eps
+    where, outer = xp.where, xp.outer
     gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
     mu = x - gamma * y
     sigma = square - outer(mu, gamma) - outer(gamma, mu)

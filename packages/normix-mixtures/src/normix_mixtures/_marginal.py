@@ -9,7 +9,7 @@ with ψ the GIG log-partition (McNeil, Frey & Embrechts 2005, section 3.2.3).
 """
 
 from abc import abstractmethod
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -32,6 +32,7 @@ from ._statistics import MixtureStatistics, PosteriorMoments
 from ._univariate import UnivariateNormalMixture
 
 Backend = Literal["jax", "cpu"]
+M = TypeVar("M", bound="NormalMixture")
 
 
 class NormalMixture(eqx.Module):
@@ -51,7 +52,7 @@ class NormalMixture(eqx.Module):
 
     @classmethod
     @abstractmethod
-    def _wrap(cls, joint: JointNormalMixture) -> Self:
+    def _wrap(cls, joint: Any) -> Self:
         """The marginal law of this joint law."""
 
     @classmethod
@@ -107,27 +108,7 @@ class NormalMixture(eqx.Module):
             ValueError: for a wrong shape, nan or inf, n <= d, a constant column, or columns
                 that are linearly dependent.
         """
-        X = observations(cls.__name__, X)
-        return cls._moment_start(X)
-
-    @classmethod
-    def _moment_start(cls, X: Float[Array, "n d"]) -> Self:
-        """`default_init` without checks; traceable."""
-        mean = jnp.mean(X, axis=0)
-        centred = X - mean[None, :]
-        subordinator = cls._start_subordinator(X)
-        covariance = centred.T @ centred / X.shape[0]
-        d = X.shape[1]
-        unit = cls._joint_class()._assemble(
-            mean, jnp.zeros_like(mean), DenseDispersion.from_matrix(covariance), subordinator
-        )
-        mean_y = gig_moments(*unit.subordinator_as_gig()).y
-        scale = jnp.broadcast_to(1 / jnp.sqrt(mean_y), (d,))
-        return cls._wrap(
-            cls._joint_class()._assemble(
-                mean, unit.gamma, unit.dispersion.scaled(scale), subordinator
-            )
-        )
+        return _moment_start(cls, observations(f"{cls.__name__}.default_init", X))
 
     @classmethod
     def _from_parts(
@@ -166,7 +147,7 @@ class NormalMixture(eqx.Module):
         )
 
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """Log-density of x, shape (..., d) -> (...); nan at nan.
+        """Log-density of x, shape (..., d) -> (...); -inf at ±inf, nan at nan.
 
         Raises:
             ValueError: if the last axis of x has not length d.
@@ -176,8 +157,10 @@ class NormalMixture(eqx.Module):
                 "x", f"have {self.dimension} components on its last axis", x.shape,
                 "pass observations in rows")  # fmt: skip
         rows = x.reshape(-1, self.dimension)
-        p, a, b, linear = self._posterior(rows)
+        infinite = jnp.any(jnp.isinf(rows), axis=1) & ~jnp.any(jnp.isnan(rows), axis=1)
+        p, a, b, linear = self._posterior(jnp.where(jnp.isinf(rows), 0.0, rows))
         log_prob = gig_log_partition(p, a, b) + linear + self._log_constant()
+        log_prob = jnp.where(infinite, -jnp.inf, log_prob)
         return log_prob.reshape(x.shape[:-1])
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
@@ -282,6 +265,23 @@ class NormalMixture(eqx.Module):
 
 def _mean_statistics(statistics: MixtureStatistics) -> Array:
     """η̂ in the layout of `JointNormalMixture`."""
-    s: Any = jax.tree.map(lambda total: total / statistics.count, statistics)
+    s: Any = jax.tree.map(lambda total: total / statistics.n, statistics)
     head = jnp.stack([s.log_y, s.inverse_y, s.y])
     return jnp.concatenate([head, s.x, s.x_inverse_y, s.xx_inverse_y.ravel()])
+
+
+@eqx.filter_jit
+def _moment_start(family: type[M], X: Float[Array, "n d"]) -> M:
+    """Sample mean and covariance, γ = 0, with the family's own start for Y."""
+    mean = jnp.mean(X, axis=0)
+    centred = X - mean[None, :]
+    covariance = DenseDispersion.from_matrix(centred.T @ centred / X.shape[0])
+    subordinator = family._start_subordinator(X)
+    unit = family._joint_class()._assemble(mean, jnp.zeros_like(mean), covariance, subordinator)
+    mean_y = gig_moments(*unit.subordinator_as_gig()).y
+    scale = jnp.broadcast_to(1 / jnp.sqrt(mean_y), mean.shape)
+    return family._wrap(
+        family._joint_class()._assemble(
+            mean, unit.gamma, unit.dispersion.scaled(scale), subordinator
+        )
+    )

@@ -18,7 +18,7 @@ class PosteriorMoments(NamedTuple):
 class MixtureStatistics(NamedTuple):
     """Sums over rows of the expected sufficient statistics of (X, Y); they add."""
 
-    count: Float[Array, ""]  # n, or the sum of weights
+    n: Float[Array, ""]  # number of rows, or the sum of weights
     log_y: Float[Array, ""]  # Σ E log Y
     inverse_y: Float[Array, ""]  # Σ E 1/Y
     y: Float[Array, ""]  # Σ E Y

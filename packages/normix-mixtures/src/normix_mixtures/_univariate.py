@@ -12,6 +12,7 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import log_ndtr, logsumexp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -31,7 +32,9 @@ _STEP_IN_WIDTHS = 0.3  # of 1/√w, for concentrated subordinators
 # with skewness, for the thin tail; for p < 2 it is cut where its probability is rounding.
 _DEPTH = 700.0
 _LEAST_DEPTH = 40.0
+_LARGEST_W = 1e6  # of the posterior at x: bounds the number of nodes for absurd x
 _NEWTON_STEPS = 100
+_TAIL_TERMS = 10  # of log_ndtr's asymptotic series; its default of 3 leaves 4e-9 at -20
 
 
 @final
@@ -53,8 +56,10 @@ class UnivariateNormalMixture(eqx.Module):
     b: Float[Array, ""]
 
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """Log-density at x, any shape."""
+        """Log-density at x, any shape; -inf at ±inf, nan at nan."""
         x = as_float(x).astype(self.mu.dtype)
+        infinite = jnp.isinf(x)
+        x = jnp.where(infinite, self.mu, x)
         z = (x - self.mu) / self.sigma
         skew = self.gamma / self.sigma
         posterior = gig_log_partition(
@@ -63,7 +68,8 @@ class UnivariateNormalMixture(eqx.Module):
             self.b + z**2,
         )
         prior = gig_log_partition(self.p, self.a, self.b)
-        return posterior - prior + z * skew - jnp.log(self.sigma) - 0.5 * jnp.log(2 * jnp.pi)
+        normal = z * skew - jnp.log(self.sigma) - 0.5 * np.log(2 * np.pi)
+        return jnp.where(infinite, -jnp.inf, posterior - prior + normal)
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Density at x, any shape."""
@@ -153,8 +159,9 @@ def _log_mean(
     w² = (p - ½)² + (a + γ²/σ²)(b + (x-μ)²/σ²), which is narrow far out.
     """
     skew, z = law.gamma / law.sigma, (x - law.mu) / law.sigma
+    z = jnp.where(jnp.isinf(z), 0.0, z)
     posterior = jnp.hypot(law.p - 0.5, jnp.sqrt(law.a + skew**2) * jnp.hypot(jnp.sqrt(law.b), z))
-    w = jnp.maximum(rule.alpha + rule.beta, posterior)
+    w = jnp.maximum(rule.alpha + rule.beta, jnp.minimum(posterior, _LARGEST_W))
     step = jax.lax.stop_gradient(jnp.minimum(_STEP, _STEP_IN_WIDTHS / jnp.sqrt(w)))
     count = jnp.ceil((rule.left + rule.right) / step) + 1
 
@@ -186,7 +193,7 @@ def _log_tail(law: UnivariateNormalMixture, x: Array, *, lower: bool) -> Array:
     def one(point: Array) -> Array:
         def log_terms(y: Array) -> Array:
             z = (point - law.mu - law.gamma * y) / (law.sigma * jnp.sqrt(y))
-            return log_ndtr(z if lower else -z)[:, None]
+            return log_ndtr(z if lower else -z, _TAIL_TERMS)[:, None]
 
         return _log_mean(law, rule, point, log_terms)[0]
 
@@ -211,7 +218,7 @@ def _quantiles(law: UnivariateNormalMixture, q: Array) -> Array:
                 root = law.sigma * jnp.sqrt(y)
                 z = (x - law.mu - law.gamma * y) / root
                 normal = -0.5 * z * z - jnp.log(root) - 0.5 * jnp.log(2 * jnp.pi)
-                return jnp.stack([log_ndtr(sign * z), normal], axis=1)
+                return jnp.stack([log_ndtr(sign * z, _TAIL_TERMS), normal], axis=1)
 
             log_tail, log_density = _log_mean(law, rule, x, log_terms)
             return log_tail - target, jnp.exp(log_density - log_tail)
@@ -222,7 +229,9 @@ def _quantiles(law: UnivariateNormalMixture, q: Array) -> Array:
 
             return jax.lax.while_loop(outside, lambda reach: 2 * reach, unit)
 
-        def body(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        def body(
+            state: tuple[Array, Array, Array, Array, Array],
+        ) -> tuple[Array, Array, Array, Array, Array]:
             low, high, x, _, count = state
             value, slope = excess(x)
             below = sign * value < 0

@@ -22,11 +22,12 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
 
-from normix_fit import FAMILIES, EMResult, fit_all
+from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit_all
 from normix_mixtures import NormalMixture
 
 from . import datasets
 from ._files import write_atomically
+from ._parameters import subordinator_parameters
 from ._table import MissingTableError, Table, TableError, check_sample, read_table
 
 if TYPE_CHECKING:
@@ -51,10 +52,13 @@ _SUMMARY_HEADER: Final = (
 )
 _DENSITIES: Final[Mapping[str, str]] = {
     "GeneralizedInverseGaussian": "y^(p-1) exp(-(a y + b/y)/2)",
-    "InverseGaussian": "y^(-3/2) exp(-lam (y - mu)^2 / (2 mu^2 y))",
+    "InverseGaussian": "y^(-3/2) exp(-lam (y - mu_ig)^2 / (2 mu_ig^2 y))",
     "Gamma": "y^(alpha-1) exp(-beta y)",
     "InverseGamma": "y^(-alpha-1) exp(-beta/y)",
 }
+
+# Where the likelihood grows without bound its value compares with nothing.
+_NO_MAXIMUM: Final = frozenset({Status.UNBOUNDED, Status.SINGULAR_DISPERSION})
 
 _Tick = Callable[[str, int, float], None]
 
@@ -147,16 +151,17 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--max-iter",
         type=_positive(int),
-        default=500,
+        default=BatchEMFitter.max_iter,
         metavar="N",
         help="EM iterations at most (default: %(default)s)",
     )
     fit.add_argument(
         "--tol",
         type=_positive(float),
-        default=1e-6,
+        default=BatchEMFitter.tol,
         metavar="T",
-        help="convergence tolerance (default: %(default)s)",
+        help="largest relative change of location, skewness and scale at the end "
+        "(default: %(default)s)",
     )
     commands.add_parser("datasets", help="list the bundled data sets")
     return parser
@@ -203,8 +208,7 @@ def _fit(arguments: argparse.Namespace) -> int:
             max_iter=arguments.max_iter,
             tol=arguments.tol,
         )
-    usable = {name: result for name, result in results.items() if _is_usable(result)}
-    best = min(usable, key=lambda name: float(usable[name].aic)) if usable else None
+    best = next((name for name, result in _by_aic(results) if _is_usable(result)), None)
 
     written: list[str] = []
     if out is not None:
@@ -221,7 +225,7 @@ def _fit(arguments: argparse.Namespace) -> int:
                 f"{name} did not converge ({_label(result)}): {result.status.message}",
                 level="warning",
             )
-    return 0 if usable else 1
+    return 1 if best is None else 0
 
 
 def _read(name: str) -> _Data:
@@ -315,16 +319,23 @@ def _summary_csv(results: Mapping[str, EMResult], best: str | None) -> str:
 
 
 def _is_usable(result: EMResult) -> bool:
-    """A model with finite parameters and a finite likelihood, converged or not."""
+    """Whether model and likelihood are finite and mean something, converged or not."""
+    if result.status in _NO_MAXIMUM:
+        return False
     model = result.model
     arrays = (result.log_likelihood, model.mu, model.gamma, model.L_Sigma)
     return all(bool(np.all(np.isfinite(np.asarray(array)))) for array in arrays)
 
 
 def _by_aic(results: Mapping[str, EMResult]) -> list[tuple[str, EMResult]]:
-    def key(item: tuple[str, EMResult]) -> float:
-        aic = float(item[1].aic)
-        return aic if math.isfinite(aic) and _is_usable(item[1]) else math.inf
+    """In order of AIC: fits at or on the way to a maximum, then broken-off ones, then unusable."""
+
+    def key(item: tuple[str, EMResult]) -> tuple[int, float]:
+        result = item[1]
+        if not _is_usable(result):
+            return 2, 0.0
+        sound = result.converged or result.status == Status.MAX_ITER
+        return (0 if sound else 1), float(result.aic)
 
     return sorted(results.items(), key=key)
 
@@ -354,10 +365,14 @@ def _report(
             style="bold" if name == best else "",
         )
     _print_table(console, table)
+    for name, result in _by_aic(results):
+        if result.converged and result.status != Status.CONVERGED:
+            _say(console, f"{name}: {result.status.message}")
     if best is None:
         _say(console, "\nno family could be fitted")
         return
-    _say(console, f"\nbest by AIC: {best} ({type(results[best].model).__name__})\n")
+    caveat = "" if results[best].converged else ", not converged"
+    _say(console, f"\nbest by AIC: {best} ({type(results[best].model).__name__}){caveat}\n")
     _report_model(console, data.columns, results[best].model)
 
 
@@ -373,10 +388,10 @@ def _report_model(console: "Console", columns: Sequence[str], model: NormalMixtu
             name, *(f"{x:.4e}" if decimals is None else f"{x:.{decimals}f}" for x in numbers)
         )
     _print_table(console, table)
-    law = model.subordinator
-    kind = type(law).__name__
+    kind = type(model.subordinator).__name__
     values = ", ".join(
-        f"{name} = {float(getattr(law, name)):.6g}" for name in law.__dataclass_fields__
+        f"{name} = {float(getattr(model, name)):.6g}"
+        for name in subordinator_parameters(type(model))
     )
     _say(
         console,
@@ -460,13 +475,16 @@ def _progress(families: Sequence[str], max_iter: int) -> Iterator[_Tick | None]:
         console=_console(sys.stderr),
         transient=True,
     )
-    task = progress.add_task(f"compiling {families[0]}", total=len(families), n_iter=0, value="...")
+    task = progress.add_task("compiling", total=len(families), n_iter=0, value="...")
+    done = 0.0
 
     def tick(name: str, n_iter: int, log_likelihood: float) -> None:
+        nonlocal done
+        done = max(done, families.index(name) + n_iter / max_iter)
         progress.update(
             task,
             description=f"fitting {name} ({families.index(name) + 1} of {len(families)})",
-            completed=families.index(name) + n_iter / max_iter,
+            completed=done,
             n_iter=n_iter,
             value=f"{log_likelihood:.3f}",
         )

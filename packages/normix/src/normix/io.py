@@ -12,8 +12,9 @@
       "subordinator": {"p": ..., "a": ..., "b": ...}
     }
 
-`family` is a key of `normix_fit.FAMILIES`; the subordinator is stored under the names of its own
-fields. JSON numbers are the shortest decimals that read back as the same double.
+`family` is a key of `normix_fit.FAMILIES`; the subordinator's parameters have the names that
+`from_classical` of the family gives them. JSON numbers are the shortest decimals that read back as
+the same double.
 """
 
 import json
@@ -33,20 +34,13 @@ from normix_fit import FAMILIES
 from normix_mixtures import NormalMixture
 
 from ._files import write_atomically
+from ._parameters import subordinator_parameters
 
 __all__ = ["load", "load_columns", "save"]
 
 _FORMAT: Final = "normix-model"
 _VERSION: Final = 1
 _DTYPES: Final = ("float32", "float64")
-# Where the class writes its subordinator's fields under other names in `from_classical`.
-_ARGUMENTS: Final[Mapping[str, Mapping[str, str]]] = {"nig": {"mu": "mu_ig", "lam": "lam"}}
-_SUBORDINATORS: Final[Mapping[str, tuple[str, ...]]] = {
-    "gh": ("p", "a", "b"),
-    "nig": ("mu", "lam"),
-    "vg": ("alpha", "beta"),
-    "ninvg": ("alpha", "beta"),
-}
 
 
 def save(
@@ -97,16 +91,14 @@ def load(path: str | os.PathLike[str]) -> NormalMixture:
     family = document["family"]
     subordinator = _subordinator(document, family, source)
     dtype = _working_dtype(document["dtype"], source)
-    arguments = _ARGUMENTS.get(family, {})
-    return FAMILIES[family].from_classical(
+    constructor: Any = FAMILIES[family]
+    model: NormalMixture = constructor.from_classical(
         mu=jnp.asarray(mu.astype(dtype)),
         gamma=jnp.asarray(gamma.astype(dtype)),
         L_Sigma=jnp.asarray(factor.astype(dtype)),
-        **{
-            arguments.get(name, name): jnp.asarray(np.asarray(value, dtype))
-            for name, value in subordinator.items()
-        },
+        **{name: jnp.asarray(np.asarray(x, dtype)) for name, x in subordinator.items()},
     )
+    return model
 
 
 def load_columns(path: str | os.PathLike[str]) -> tuple[str, ...] | None:
@@ -136,7 +128,7 @@ def _to_json(model: NormalMixture, columns: Sequence[str] | None) -> str:
         raise ValueError(f"save: columns must have {mu.shape[0]} names, got {len(columns)}")
     rows = [_dump(row, "L_Sigma") for row in np.asarray(model.L_Sigma)]
     subordinator = {
-        name: np.asarray(getattr(model.subordinator, name)) for name in _SUBORDINATORS[family]
+        name: np.asarray(getattr(model, name)) for name in subordinator_parameters(type(model))
     }
     entries = {
         "format": json.dumps(_FORMAT),
@@ -198,7 +190,7 @@ def _array(document: Mapping[str, Any], key: str, ndim: int, source: str) -> NDA
 
 def _subordinator(document: Mapping[str, Any], family: str, source: str) -> dict[str, float]:
     value = document["subordinator"]
-    names = _SUBORDINATORS[family]
+    names = subordinator_parameters(FAMILIES[family])
     if (
         not isinstance(value, dict)
         or set(value) != set(names)

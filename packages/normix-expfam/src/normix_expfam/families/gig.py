@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import as_floats, is_concrete, require, scalars
 from normix_expfam._family import ExponentialFamily
 from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
-from normix_expfam._inversion import GIGSolution, solve_gig
+from normix_expfam._inversion import GIGSolution, InversionStatus, solve_gig
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
 
@@ -110,7 +110,8 @@ class GeneralizedInverseGaussian(ExponentialFamily):
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "3"]) -> Self:
         solution = solve_gig(eta)
-        return cls(solution.p, solution.a, solution.b)
+        lost = solution.status == int(InversionStatus.MAX_STEPS)
+        return cls(jnp.where(lost, jnp.nan, solution.p), solution.a, solution.b)
 
     @classmethod
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:

@@ -1,6 +1,6 @@
 """The normal inverse gamma family, the skewed t law: Y ~ InverseGamma(α, β)."""
 
-from typing import Self, final
+from typing import Any, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -21,9 +21,7 @@ class JointNormalInverseGamma(JointNormalMixture):
     subordinator: InverseGamma
 
     @classmethod
-    def _assemble(
-        cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: ExponentialFamily
-    ) -> Self:
+    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
     def subordinator_as_gig(self) -> GIGParameters:
@@ -93,7 +91,7 @@ class NormalInverseGamma(NormalMixture):
         return JointNormalInverseGamma
 
     @classmethod
-    def _wrap(cls, joint: JointNormalMixture) -> Self:
+    def _wrap(cls, joint: Any) -> Self:
         return cls(joint)
 
     @classmethod

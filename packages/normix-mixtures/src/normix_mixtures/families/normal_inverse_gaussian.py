@@ -1,6 +1,6 @@
 """The normal inverse Gaussian family: Y ~ InverseGaussian(μ, λ)."""
 
-from typing import Self, final
+from typing import Any, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -21,9 +21,7 @@ class JointNormalInverseGaussian(JointNormalMixture):
     subordinator: InverseGaussian
 
     @classmethod
-    def _assemble(
-        cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: ExponentialFamily
-    ) -> Self:
+    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
     def subordinator_as_gig(self) -> GIGParameters:
@@ -92,7 +90,7 @@ class NormalInverseGaussian(NormalMixture):
         return JointNormalInverseGaussian
 
     @classmethod
-    def _wrap(cls, joint: JointNormalMixture) -> Self:
+    def _wrap(cls, joint: Any) -> Self:
         return cls(joint)
 
     @classmethod

@@ -1,6 +1,6 @@
 """The variance gamma family: Y ~ Gamma(α, β)."""
 
-from typing import Self, final
+from typing import Any, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -21,9 +21,7 @@ class JointVarianceGamma(JointNormalMixture):
     subordinator: Gamma
 
     @classmethod
-    def _assemble(
-        cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: ExponentialFamily
-    ) -> Self:
+    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
     def subordinator_as_gig(self) -> GIGParameters:
@@ -93,7 +91,7 @@ class VarianceGamma(NormalMixture):
         return JointVarianceGamma
 
     @classmethod
-    def _wrap(cls, joint: JointNormalMixture) -> Self:
+    def _wrap(cls, joint: Any) -> Self:
         return cls(joint)
 
     @classmethod

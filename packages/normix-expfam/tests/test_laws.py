@@ -1,0 +1,45 @@
+"""The laws of `normix_expfam.testing` over a registry of instances."""
+
+from typing import Any
+
+import pytest
+
+from normix_expfam import GIG, ExponentialFamily, Gamma, InverseGamma, InverseGaussian
+from normix_expfam.testing import check_family
+
+CONCENTRATED = {"rtol": 1e-7}
+FAR = {}
+REGISTRY: list[tuple[ExponentialFamily, dict[str, Any]]] = [
+    (Gamma(2.5, 0.7), {}),
+    (Gamma(0.3, 2e4), {}),
+    (Gamma(4e3, 5.0), {}),
+    (InverseGamma(3.5, 0.7), {}),
+    (InverseGamma(60.0, 1e-5), {}),
+    (InverseGaussian(3.607, 1.659), {}),
+    (InverseGaussian(1e-3, 5.0), {}),
+    (GIG(1.5, 2.0, 3.0), {}),
+    (GIG(0.0, 0.2, 0.4), {}),
+    (GIG(-0.5, 1e-6, 1e6), {}),
+    (GIG(-2.7, 1e6, 1e-6), {}),
+    (GIG(50.0, 1e-6, 1e-6), {}),
+    (GIG(-50.0, 1e6, 1e6), {}),
+    (GIG(3.0, 1e6, 1e6), {}),
+    (GIG(50.0, 3.0, 20.0), {}),
+    (GIG(-50.0, 3.0, 20.0), {}),
+    (GIG(3.5, 2.0, 0.0), {"interior": False}),
+    (GIG(-3.5, 0.0, 2.0), {"interior": False}),
+    (GIG(1.5, 2.0, 0.0), {"interior": False, "finite_covariance": False}),
+    (GIG(-0.7, 0.0, 2.0), {"interior": False, "finite_covariance": False, "invertible": False}),
+]
+
+
+def describe(value: Any) -> str:
+    if not isinstance(value, ExponentialFamily):
+        return ""
+    fields = vars(value).values()
+    return f"{type(value).__name__}({', '.join(f'{float(field):g}' for field in fields)})"
+
+
+@pytest.mark.parametrize(("dist", "exceptions"), REGISTRY, ids=describe)
+def test_an_instance_obeys_the_laws_of_its_family(dist, exceptions):
+    check_family(dist, **exceptions)

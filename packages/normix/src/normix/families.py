@@ -1,0 +1,43 @@
+"""The names of `normix_expfam`: exponential families on the half-line, GIG included."""
+
+from normix_expfam import (
+    GIG,
+    ExponentialFamily,
+    Gamma,
+    GeneralizedInverseGaussian,
+    GIGMoments,
+    GIGSolution,
+    InverseGamma,
+    InverseGaussian,
+    InversionStatus,
+    as_float,
+    gig_log_partition,
+    gig_moments,
+    hook,
+    is_concrete,
+    mode_of_log,
+    require,
+    sample_gig,
+    solve_gig,
+)
+
+__all__ = [
+    "GIG",
+    "ExponentialFamily",
+    "GIGMoments",
+    "GIGSolution",
+    "Gamma",
+    "GeneralizedInverseGaussian",
+    "InverseGamma",
+    "InverseGaussian",
+    "InversionStatus",
+    "as_float",
+    "gig_log_partition",
+    "gig_moments",
+    "hook",
+    "is_concrete",
+    "mode_of_log",
+    "require",
+    "sample_gig",
+    "solve_gig",
+]

@@ -1,0 +1,19 @@
+"""The names of `normix_fit`: fitters, their results, and the families that they know."""
+
+from normix_fit import (
+    FAMILIES,
+    BatchEMFitter,
+    EMResult,
+    Status,
+    fit,
+    fit_all,
+)
+
+__all__ = [
+    "FAMILIES",
+    "BatchEMFitter",
+    "EMResult",
+    "Status",
+    "fit",
+    "fit_all",
+]

@@ -1,0 +1,43 @@
+"""The names of `normix_mixtures`: normal variance-mean mixtures, joint and marginal."""
+
+from normix_mixtures import (
+    DenseDispersion,
+    Dispersion,
+    GeneralizedHyperbolic,
+    GIGParameters,
+    JointGeneralizedHyperbolic,
+    JointNormalInverseGamma,
+    JointNormalInverseGaussian,
+    JointNormalMixture,
+    JointVarianceGamma,
+    MixtureStatistics,
+    NormalInverseGamma,
+    NormalInverseGaussian,
+    NormalMixture,
+    PosteriorMoments,
+    UnivariateNormalMixture,
+    VarianceGamma,
+    check_observations,
+    to_generalized_hyperbolic,
+)
+
+__all__ = [
+    "DenseDispersion",
+    "Dispersion",
+    "GIGParameters",
+    "GeneralizedHyperbolic",
+    "JointGeneralizedHyperbolic",
+    "JointNormalInverseGamma",
+    "JointNormalInverseGaussian",
+    "JointNormalMixture",
+    "JointVarianceGamma",
+    "MixtureStatistics",
+    "NormalInverseGamma",
+    "NormalInverseGaussian",
+    "NormalMixture",
+    "PosteriorMoments",
+    "UnivariateNormalMixture",
+    "VarianceGamma",
+    "check_observations",
+    "to_generalized_hyperbolic",
+]
