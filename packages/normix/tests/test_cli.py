@@ -327,13 +327,16 @@ def test_a_read_only_folder_is_one_sentence(fits, data, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("fits")
-def test_a_disk_that_fills_up_is_one_sentence(data, tmp_path, capsys, monkeypatch):
+def test_a_disk_that_fills_up_is_one_sentence_after_the_report(data, tmp_path, capsys, monkeypatch):
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
     assert cli.main(["fit", str(data), "--out", str(tmp_path / "out")]) == 2
-    _assert_one_sentence(capsys.readouterr().err, ["out", "No space left on device"])
+    captured = capsys.readouterr()
+    assert "best by AIC: vg" in captured.out
+    assert "written" not in captured.out
+    _assert_one_sentence(captured.err, ["out", "No space left on device"])
 
 
 def test_an_interruption_ends_in_one_line(data, capsys, monkeypatch):

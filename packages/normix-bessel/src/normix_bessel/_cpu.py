@@ -97,6 +97,11 @@ def log_kv(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     return value
 
 
+def _acosh1p(x: np.ndarray) -> np.ndarray:
+    """acosh(1 + x), x >= 0, for small x as well."""
+    return np.where(x < 1, np.log1p(x + np.sqrt(x * (2 + x))), np.arccosh(1 + x))
+
+
 def _ends(v: np.ndarray, w: np.ndarray, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """u_L, u_R beyond which e^-φ(u) e^(2|u|) is below e^-_DEPTH: second moments included.
 
@@ -105,8 +110,8 @@ def _ends(v: np.ndarray, w: np.ndarray, gap: np.ndarray) -> tuple[np.ndarray, np
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
 
         def bound(rate: np.ndarray) -> np.ndarray:
-            reach = np.arccosh(1 + (_DEPTH + 3000) / rate)
-            return np.arccosh(1 + (_DEPTH + 2 * reach) / rate)
+            reach = _acosh1p((_DEPTH + 3000) / rate)
+            return _acosh1p((_DEPTH + 2 * reach) / rate)
 
         right = bound(w)
         left = np.where(v > 2.5, np.minimum(bound(gap), (_DEPTH + v) / (v - 2)), bound(gap))

@@ -9,10 +9,13 @@ w = hypot(p, √(ab)), a y0 = w + p and b / y0 = w - p, and the moments of u are
 `normix_bessel.KvMoments`. For a = 0 or b = 0 the law is inverse gamma or gamma.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import digamma, gammaln, polygamma
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
@@ -79,12 +82,21 @@ def _gamma_form(
     return jnp.where(limit, jnp.abs(p), 1.0), jnp.where(limit, (a + b) / 2, 1.0)
 
 
-@gig_log_partition.defjvp
+@partial(gig_log_partition.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    moments = gig_moments(*primals)
+    moments = _moments(*primals)
+    return moments.log_partition, _along(moments[1:], tangents)
+
+
+def _along(row: Sequence[jax.Array], tangents: Any) -> jax.Array:
+    """row · dθ in θ = (p - 1, -b/2, -a/2), over what varies: at a limit the rest may be inf."""
     dp, da, db = tangents
-    tangent = moments.log_y * dp - moments.y * da / 2 - moments.inverse_y * db / 2
-    return moments.log_partition, tangent
+    terms = [
+        factor * slope * tangent
+        for factor, slope, tangent in zip((1.0, -0.5, -0.5), row, (dp, db, da), strict=True)
+        if not isinstance(tangent, SymbolicZero)
+    ]
+    return jnp.asarray(sum(terms[1:], terms[0]))
 
 
 def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMoments:
@@ -100,7 +112,11 @@ def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMomen
         from . import _cpu_gig
 
         return _cpu_gig.moments(p, a, b)
-    p, a, b = _broadcast(p, a, b)
+    return _moments(*_broadcast(p, a, b))
+
+
+@jax.custom_jvp
+def _moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
     inside, p1, a1, b1 = _interior(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)
     psi = jnp.log(2.0).astype(p.dtype) + kv.log_kv + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
@@ -126,6 +142,15 @@ def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMomen
         choose((1 - u + g) / y0, inverse_x, x),
         choose((1 + u + f) * y0, x, inverse_x),
     )
+
+
+@partial(_moments.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
+    # differentiating the sums instead would lose what is small beside log y0
+    moments, cov = _moments(*primals), gig_covariance(*primals)
+    rows = [[cov[..., i, k] for k in range(3)] for i in range(3)]
+    slopes = [_along(row, tangents) for row in (moments[1:], *rows)]
+    return moments, GIGMoments(*slopes)
 
 
 def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:

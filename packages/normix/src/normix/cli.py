@@ -211,12 +211,15 @@ def _fit(arguments: argparse.Namespace) -> int:
     best = next((name for name, result in _by_aic(results) if _is_usable(result)), None)
 
     written: list[str] = []
+    failure = None
     if out is not None:
         try:
             written = _write(out, data, results, best)
         except OSError as error:
-            raise _UsageError(f"--out {out}: {error.strerror or error}") from None
+            failure = f"--out {out}: {error.strerror or error}"
     _report(_console(sys.stdout), data, results, best)
+    if failure is not None:
+        raise _UsageError(failure)
     if out is not None:
         _say(_console(sys.stdout), f"\nwritten to {out}: {', '.join(written)}")
     for name, result in results.items():
