@@ -143,7 +143,7 @@ def _quadrature(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_kv_moments(v: np.ndarray, z: np.ndarray, *, covariance: bool) -> KvMoments:
-    regular = np.isfinite(v) & np.isfinite(z) & (z > 0)
+    regular = np.asarray(np.isfinite(v) & np.isfinite(z) & (z > 0))
     mean, cov = np.full((*v.shape, 3), np.nan), np.full((*v.shape, 3, 3), np.nan)
     saddle, w = np.full(v.shape, np.nan), np.full(v.shape, np.nan)
     order, argument = np.abs(v[regular]), z[regular]

@@ -66,5 +66,7 @@ class KvMoments(NamedTuple):
 
     def _exp_saddle(self, sign: int) -> Array:
         """e^(±t0) = (w ± v) / z, by the one of its two forms that does not cancel."""
-        growth = (self.w + abs(self.order)) / self.argument
-        return growth ** (1 - 2 * (sign * self.order < 0))
+        total = self.w + abs(self.order)
+        falls = (sign * self.order < 0).astype(total.dtype)
+        rises = 1 - falls
+        return (rises * total + falls * self.argument) / (rises * self.argument + falls * total)

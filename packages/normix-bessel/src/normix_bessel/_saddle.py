@@ -105,16 +105,17 @@ def _frame(v: jax.Array, z: jax.Array, rule: _Rule) -> _Frame:
 
 def _sums(frame: _Frame, rule: _Rule, order: int) -> tuple[jax.Array, ...]:
     """Σ e^-φ times 1 (order 0), and u, f, g (order 1), and their six products (order 2)."""
-    growth = jnp.expm1(frame.step)
+    growth, shrinkage = jnp.expm1(frame.step), jnp.expm1(-frame.step)
 
     def block(i: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         u = frame.first + (_BLOCK * i.astype(frame.step.dtype)) * frame.step
-        e = jnp.expm1(u)
+        # both: e^-u - 1 taken as -e / (1 + e) cancels where u << 0
+        e, d = jnp.expm1(u), jnp.expm1(-u)
         for k in range(_BLOCK):
             if k > 0:
                 # one exponential per node: e^(u+h) - 1 from e^u - 1
-                u, e = u + frame.step, e + growth * (1 + e)
-            f, g = e - u, u - e / (1 + e)
+                u, e, d = u + frame.step, e + growth * (1 + e), d + shrinkage * (1 + d)
+            f, g = e - u, d + u
             weight = jnp.exp(-(frame.half_sum * f + frame.half_gap * g))
             terms = [weight]
             if order > 0:

@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import digamma, gammaln, polygamma
+from jaxtyping import ArrayLike
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
 
-from ._checks import resolve_backend
+from ._checks import as_floats, resolve_backend
 
 Backend = Literal["jax", "cpu"]
 
@@ -54,17 +55,20 @@ def _interior(
     return inside, jnp.where(inside, p, 1.0), jnp.where(inside, a, 1.0), jnp.where(inside, b, 1.0)
 
 
-def _broadcast(*arrays: jax.Array) -> tuple[jax.Array, ...]:
-    return tuple(jnp.broadcast_arrays(*arrays))
+def _broadcast(owner: str, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> list[jax.Array]:
+    return jnp.broadcast_arrays(*as_floats(owner, p=p, a=a, b=b))
 
 
-@jax.custom_jvp
-def gig_log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
     """ψ(p, a, b), broadcast; +inf where the integral diverges.
 
     Its derivatives are ∂p = E log Y, ∂a = -E Y / 2, ∂b = -E 1/Y / 2.
     """
-    p, a, b = _broadcast(p, a, b)
+    return _log_partition(*_broadcast("gig_log_partition", p, a, b))
+
+
+@jax.custom_jvp
+def _log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     inside, p1, a1, b1 = _interior(p, a, b)
     value = jnp.log(2.0).astype(p.dtype) + log_kv(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     value = value + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
@@ -82,7 +86,7 @@ def _gamma_form(
     return jnp.where(limit, jnp.abs(p), 1.0), jnp.where(limit, (a + b) / 2, 1.0)
 
 
-@partial(gig_log_partition.defjvp, symbolic_zeros=True)
+@partial(_log_partition.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     moments = _moments(*primals)
     return moments.log_partition, _along(moments[1:], tangents)
@@ -99,7 +103,9 @@ def _along(row: Sequence[jax.Array], tangents: Any) -> jax.Array:
     return jnp.asarray(sum(terms[1:], terms[0]))
 
 
-def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMoments:
+def gig_moments(
+    p: ArrayLike, a: ArrayLike, b: ArrayLike, *, backend: Backend = "jax"
+) -> GIGMoments:
     """ψ, E log Y, E 1/Y, E Y from one pass, broadcast over p, a, b.
 
     Moments that do not exist are +inf; parameters outside the domain give nan.
@@ -112,7 +118,7 @@ def gig_moments(p: Any, a: Any, b: Any, *, backend: Backend = "jax") -> GIGMomen
         from . import _cpu_gig
 
         return _cpu_gig.moments(p, a, b)
-    return _moments(*_broadcast(p, a, b))
+    return _moments(*_broadcast("gig_moments", p, a, b))
 
 
 @jax.custom_jvp
@@ -155,7 +161,6 @@ def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
 
 def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Cov (log Y, 1/Y, Y), shape (..., 3, 3), for a, b > 0 and in the limits."""
-    p, a, b = _broadcast(p, a, b)
     inside, p1, a1, b1 = _interior(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     interior = _to_statistics(kv, mode_of_log(p1, a1, b1), jnp)

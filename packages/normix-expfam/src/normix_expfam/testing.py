@@ -10,7 +10,7 @@ the terms they are the sum of. Run with ``jax_enable_x64``.
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -40,6 +40,7 @@ __all__ = [
 Support = Literal["positive", "other"]
 
 _NODES = 4001  # of the quadrature; between a third and all of them carry weight
+_DRAWS = 20_000
 _DEPTH = 42.0  # it ends where the integrand is e^-42 of its largest value
 
 
@@ -82,10 +83,10 @@ def check_family(
             "jax_enable_x64 and build it from Python floats"
         )
     key = jax.random.key(0) if key is None else key
+    x = _points(dist, key, _DRAWS, sampler=sampler)
     check_natural_params(dist, rtol=rtol)
     check_cpu(dist, rtol=rtol)
-    x = _points(dist, key, 4, sampler=sampler)
-    check_transformations(dist, x)
+    check_transformations(dist, x[:4])
     if interior:
         check_gradient(dist, rtol=rtol)
         check_hessian(dist, rtol=rtol)
@@ -99,7 +100,7 @@ def check_family(
         if invertible_on_cpu:
             check_inverse_cpu(dist, rtol=rtol)
     if sampler:
-        check_sampling(dist, key, finite_covariance=finite_covariance)
+        check_sampling(dist, x, finite_covariance=finite_covariance)
     if single_precision_rtol is not None:
         check_single_precision(dist, rtol=single_precision_rtol, sampler=sampler)
 
@@ -116,18 +117,18 @@ def check_natural_params(dist: ExponentialFamily, *, rtol: float = 1e-12) -> Non
 def check_gradient(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     """`_grad_log_partition` is the gradient of the undecorated `_log_partition_from_theta`."""
     facts = _facts(dist)
-    autodiff = _autodiff_gradient(type(dist), facts.theta)
-    _require_close(dist, "grad hook = jax.grad of psi", facts.eta, autodiff, rtol * facts.rms)
+    _require_close(dist, "grad hook = jax.grad of psi", facts.eta, facts.derivatives.gradient,
+                   rtol * facts.rms)  # fmt: skip
 
 
 def check_hessian(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     """`_hessian_log_partition` is the derivative of the gradient hook and positive definite."""
     facts = _facts(dist)
-    autodiff = _autodiff_hessian(type(dist), facts.theta)
-    allowed = rtol * np.outer(facts.sd, facts.sd)
-    _require_close(dist, "hessian hook = jacfwd of grad hook", facts.fisher, autodiff, allowed)
+    allowed = rtol * facts.sd_sd
+    _require_close(dist, "hessian hook = jacfwd of grad hook", facts.fisher,
+                   facts.derivatives.jacobian, allowed)  # fmt: skip
     _require_close(dist, "hessian hook is symmetric", facts.fisher, facts.fisher.T, allowed * 1e-3)
-    correlation = facts.fisher / np.outer(facts.sd, facts.sd)
+    correlation = facts.fisher / facts.sd_sd
     least = float(np.linalg.eigvalsh(correlation)[0])
     if not least > 0:
         raise AssertionError(
@@ -144,21 +145,23 @@ def check_cpu(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     eta = dist.expectation_params(backend="cpu")
     _require_close(dist, "grad on the CPU = grad on JAX", eta, facts.eta, rtol * facts.rms)
     fisher = dist.fisher_information(backend="cpu")
-    allowed = rtol * np.outer(facts.sd, facts.sd)
+    allowed = rtol * facts.sd_sd
     _require_close(dist, "hessian on the CPU = hessian on JAX", fisher, facts.fisher, allowed)
 
 
 def check_differentiation(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     """Automatic differentiation of `log_partition` goes through the hooks: grad, hessian, jvp."""
     facts = _facts(dist)
-    gradient, hessian, directional, derivative = _decorated(type(dist), facts.theta)
-    tiny = 64 * np.finfo(np.float64).eps
-    _require_close(dist, "grad of psi = grad hook", gradient, facts.eta, tiny * facts.rms)
-    allowed = rtol * np.outer(facts.sd, facts.sd)
-    _require_close(dist, "hessian of psi = hessian hook", hessian, facts.fisher, allowed)
-    _require_close(dist, "jvp of psi = grad hook . tangent", directional, facts.eta @ facts.theta,
-                   tiny * facts.magnitude)  # fmt: skip
-    _require_close(dist, "jacobian of grad = hessian hook", derivative, facts.fisher, allowed)
+    found = facts.derivatives
+    tiny, allowed = 64 * np.finfo(np.float64).eps, rtol * facts.sd_sd
+    _require_close(dist, "grad of psi = grad hook", found.decorated_gradient, facts.eta,
+                   tiny * facts.rms)  # fmt: skip
+    _require_close(dist, "hessian of psi = hessian hook", found.decorated_hessian, facts.fisher,
+                   allowed)  # fmt: skip
+    _require_close(dist, "jacobian of grad = hessian hook", found.decorated_jacobian, facts.fisher,
+                   allowed)  # fmt: skip
+    _require_close(dist, "jvp of psi = grad hook . tangent", found.directional,
+                   facts.eta @ facts.theta, tiny * facts.magnitude)  # fmt: skip
 
 
 def check_score(dist: ExponentialFamily, x: Array, *, rtol: float = 1e-9) -> None:
@@ -206,7 +209,7 @@ def check_density(
         centred = (t - facts.eta) / facts.sd
         cov = (centred * weight[:, None]).T @ centred
         _require_close(dist, "hessian hook = covariance of t by quadrature, in units of sd",
-                       facts.fisher / np.outer(facts.sd, facts.sd), cov,
+                       facts.fisher / facts.sd_sd, cov,
                        allowed + _collinear(facts))  # fmt: skip
 
 
@@ -228,12 +231,9 @@ def check_inverse_cpu(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
                    rtol * facts.magnitude)  # fmt: skip
 
 
-def check_sampling(
-    dist: ExponentialFamily, key: Array, *, n: int = 20_000, finite_covariance: bool = True
-) -> None:
-    """The mean of t over n draws is within 5 standard errors, by ∇²ψ, of ∇ψ."""
-    facts = _facts(dist)
-    x = _points(dist, key, n)
+def check_sampling(dist: ExponentialFamily, x: Array, *, finite_covariance: bool = True) -> None:
+    """The mean of t over the draws x is within 5 standard errors, by ∇²ψ, of ∇ψ."""
+    facts, n = _facts(dist), x.shape[0]
     if not np.all(np.isfinite(dist.log_base_measure(x))):
         raise AssertionError(f"{_describe(dist)}: draws lie in the support")
     known = np.isfinite(facts.sd)
@@ -266,24 +266,19 @@ def check_single_precision(
     small = _cast(dist, jnp.float32)
     dist = _cast(small, jnp.float64)
     facts = _facts(dist)
-    got = _triad(type(dist), jnp.asarray(small.natural_params()))
-    # theta itself is rounded to float32, so compare at that theta
-    reference = _Facts(type(dist), np.asarray(small.natural_params(), np.float64))
+    # θ itself is rounded to float32, so the hooks are compared at that θ
+    theta = np.asarray(small.natural_params())
+    got, exact = _Facts(type(dist), theta), _Facts(type(dist), theta.astype(np.float64))
     eps = float(np.finfo(np.float32).eps)
-    outer = np.outer(reference.sd, reference.sd)
-    expected = (
-        ("psi", reference.psi, eps * 64 * reference.magnitude),
-        ("eta", reference.eta, rtol * reference.rms),
-        (
-            "fisher",
-            reference.fisher,
-            rtol * outer + eps * 64 * np.outer(reference.rms, reference.rms),
-        ),
+    comparisons = (
+        ("psi", got.psi, exact.psi, 64 * eps * exact.magnitude),
+        ("eta", got.eta, exact.eta, rtol * exact.rms),
+        ("fisher", got.fisher, exact.fisher, rtol * exact.sd_sd),
     )
-    for (name, value, allowed), single in zip(expected, got, strict=True):
-        if single.dtype != jnp.float32:
+    for name, single, double, allowed in comparisons:
+        if single.dtype != np.float32:
             raise AssertionError(f"{_describe(dist)}: {name} keeps float32: got {single.dtype}")
-        _require_close(dist, f"{name} in float32", single, value, allowed)
+        _require_close(dist, f"{name} in float32", single, double, allowed)
     x = _points(small, jax.random.key(1), 64, sampler=sampler)
     if x.dtype != jnp.float32:
         raise AssertionError(f"{_describe(dist)}: draws keep float32: got {x.dtype}")
@@ -296,22 +291,23 @@ def check_single_precision(
 
 
 class _Facts:
-    """θ, ψ, η and Cov t of a law, in NumPy, and the scales of their errors."""
+    """ψ, η and Cov t of a law and their derivatives, in NumPy, and the scales of their errors."""
 
     def __init__(self, family: type[ExponentialFamily], theta: np.ndarray):
         self.theta = theta
-        psi, eta, fisher = _triad(family, theta)
-        self.psi, self.eta, self.fisher = float(psi), np.asarray(eta), np.asarray(fisher)
+        found = jax.tree.map(np.asarray, _evaluate(family, theta))
+        self.psi, self.eta, self.fisher, self.derivatives = found
         if np.isnan(self.psi) or np.isnan(self.eta).any() or np.isnan(self.fisher).any():
             raise AssertionError(
-                f"{family.__name__}: hooks are not nan: got psi {psi}, grad {eta} and hessian "
-                f"{fisher} at theta {theta}"
+                f"{family.__name__}: hooks are not nan: got psi {self.psi}, grad {self.eta} and "
+                f"hessian {self.fisher} at theta {theta}"
             )
-        self.sd = np.sqrt(np.diagonal(self.fisher))
+        self.sd = np.sqrt(np.diagonal(self.fisher)).astype(np.float64)
+        self.sd_sd = np.outer(self.sd, self.sd)
         self.rms = np.where(np.isfinite(self.sd), np.hypot(self.eta, self.sd), np.abs(self.eta))
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore"):
             terms = np.where(theta == 0, 0.0, theta * self.eta)
-        self.magnitude = 1 + abs(self.psi) + np.abs(terms).sum()
+        self.magnitude = float(1 + np.abs(self.psi) + np.abs(terms).sum())
 
 
 def _facts(dist: ExponentialFamily) -> _Facts:
@@ -325,35 +321,39 @@ def _collinear(facts: _Facts) -> np.ndarray:
     return 64 * (lost[:, None] + lost[None, :])
 
 
-@partial(jax.jit, static_argnums=0)
-def _triad(family: type[ExponentialFamily], theta: Array) -> tuple[Array, Array, Array]:
-    return (
-        family._log_partition_from_theta(theta),
-        family._grad_log_partition(theta),
-        family._hessian_log_partition(theta),
-    )
+class _Derivatives(NamedTuple):
+    gradient: np.ndarray  # of the undecorated ψ
+    jacobian: np.ndarray  # of the gradient hook
+    decorated_gradient: np.ndarray
+    decorated_hessian: np.ndarray
+    decorated_jacobian: np.ndarray  # of the decorated gradient
+    directional: np.ndarray  # of the decorated ψ, along θ
 
 
 @partial(jax.jit, static_argnums=0)
-def _autodiff_gradient(family: type[ExponentialFamily], theta: Array) -> Array:
-    return jax.grad(family._log_partition_from_theta)(theta)
+def _evaluate(family: type[ExponentialFamily], theta: Array) -> tuple[Any, ...]:
+    """The hooks and what automatic differentiation makes of them: one compilation per family."""
 
-
-@partial(jax.jit, static_argnums=0)
-def _autodiff_hessian(family: type[ExponentialFamily], theta: Array) -> Array:
-    return jax.jacfwd(family._grad_log_partition)(theta)
-
-
-@partial(jax.jit, static_argnums=0)
-def _decorated(family: type[ExponentialFamily], theta: Array) -> tuple[Array, ...]:
     def psi(at: Array) -> Array:
         return log_partition(family, at)
 
     def slope(at: Array) -> Array:
         return grad_log_partition(family, at)
 
-    gradient, hessian = jax.grad(psi)(theta), jax.hessian(psi)(theta)
-    return gradient, hessian, jax.jvp(psi, (theta,), (theta,))[1], jax.jacfwd(slope)(theta)
+    derivatives = _Derivatives(
+        gradient=jax.grad(family._log_partition_from_theta)(theta),
+        jacobian=jax.jacfwd(family._grad_log_partition)(theta),
+        decorated_gradient=jax.grad(psi)(theta),
+        decorated_hessian=jax.hessian(psi)(theta),
+        decorated_jacobian=jax.jacfwd(slope)(theta),
+        directional=jax.jvp(psi, (theta,), (theta,))[1],
+    )
+    return (
+        family._log_partition_from_theta(theta),
+        family._grad_log_partition(theta),
+        family._hessian_log_partition(theta),
+        derivatives,
+    )
 
 
 @partial(jax.jit, static_argnums=0)

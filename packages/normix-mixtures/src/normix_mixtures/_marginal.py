@@ -22,6 +22,7 @@ from normix_expfam import (
     InversionStatus,
     gig_log_partition,
     gig_moments,
+    is_concrete,
     require,
 )
 
@@ -190,6 +191,9 @@ class NormalMixture(eqx.Module):
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density."""
         X = jnp.asarray(X, self.mu.dtype)
+        require(X.ndim == 2 and X.shape[1] == self.dimension, f"{type(self).__name__}.e_step",
+                "X", f"have shape (n, {self.dimension})", X.shape,
+                "pass observations in rows")  # fmt: skip
         p, a, b, linear = self._posterior(X)
         moments = gig_moments(p, a, b, backend=backend)
         log_prob = moments.log_partition + linear + self._log_constant()
@@ -226,6 +230,8 @@ class NormalMixture(eqx.Module):
 
         The CPU backend raises where the JAX one returns a status.
         """
+        require(backend in ("jax", "cpu"), f"{type(self).__name__}.m_step", "backend",
+                "be 'jax' or 'cpu'", repr(backend), "choose one")  # fmt: skip
         family = self._joint_class()
         eta = _mean_statistics(statistics)
         if backend == "cpu":
@@ -258,6 +264,9 @@ class NormalMixture(eqx.Module):
         require(w.shape == (self.dimension,), f"{type(self).__name__}.project", "w",
                 f"have shape ({self.dimension},)", w.shape,
                 "pass one weight per component")  # fmt: skip
+        if is_concrete(w):
+            require(np.any(np.asarray(w) != 0), f"{type(self).__name__}.project", "w",
+                    "not be zero", np.asarray(w), "a constant has no density")  # fmt: skip
         scale = jnp.linalg.norm(self.L_Sigma.T @ w)
         p, a, b = self.joint.subordinator_as_gig()
         return UnivariateNormalMixture(w @ self.mu, w @ self.gamma, scale, p, a, b)

@@ -207,8 +207,10 @@ def _quantiles(law: UnivariateNormalMixture, q: Array) -> Array:
     unit = jnp.sqrt(rule.y0) * law.sigma + jnp.abs(law.gamma) * rule.y0
 
     def one(probability: Array) -> Array:
-        lower = probability <= 0.5
-        target = jnp.log(jnp.where(lower, probability, 1 - probability))
+        solvable = (probability > 0) & (probability < 1)
+        tail = jnp.where(solvable, probability, 0.5)
+        lower = tail <= 0.5
+        target = jnp.log(jnp.where(lower, tail, 1 - tail))
         sign = jnp.where(lower, 1.0, -1.0).astype(unit.dtype)
 
         def excess(x: Array) -> tuple[Array, Array]:

@@ -1,0 +1,108 @@
+"""Derivatives of log K_v(z) by automatic differentiation, against the stored references."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_bessel import log_kv
+
+
+def test_the_value_beside_a_gradient_is_that_without(reference, derivatives):
+    np.testing.assert_array_less(
+        np.abs(derivatives["log_kv"] - log_kv(reference.v, reference.z)), 4e-15 * reference.scale
+    )
+
+
+def test_the_order_derivative_is_exact(reference, derivatives):
+    """2e-15 of max(1, |∂v|): near v = 0 it is a sum of odd terms that cancel."""
+    size = np.abs(reference["dv"])
+    errors = reference.errors("dv", derivatives["dv"], np.maximum(size, 1.0))
+    assert errors.max() <= 1e-14
+    assert np.median(errors) <= 2e-16
+    errors = reference.errors("dv", derivatives["dv"], np.maximum(size, 1e-3))
+    assert errors.max() <= 2e-12
+
+
+def test_the_order_derivative_is_exactly_0_at_order_0(reference, derivatives):
+    zero = reference.v == 0
+    assert zero.sum() >= 10
+    assert np.all(derivatives["dv"][zero] == 0)
+    assert np.all(derivatives["dvz"][zero] == 0)
+    assert np.all(derivatives["dvv"][zero] > 0)
+
+
+def test_the_argument_derivative_is_exact(reference, derivatives):
+    assert reference.errors("dz", derivatives["dz"]).max() <= 1e-14
+
+
+@pytest.mark.parametrize("name", ["dvv", "dzz"])
+def test_pure_second_derivatives_are_exact(reference, derivatives, name):
+    errors = reference.errors(name, derivatives[name])
+    assert errors.max() <= 2e-12
+    assert errors[np.hypot(reference.v, reference.z) <= 1e3].max() <= 5e-13
+    assert np.all(derivatives[name] > 0)
+
+
+def test_the_mixed_second_derivative_is_exact(reference, derivatives):
+    """Relative, but for a floor of 1e-3 of the bound √(∂²v ∂²z) where it vanishes."""
+    bound = reference.deviation("vz")
+    scale = np.maximum(np.abs(reference["dvz"]), 1e-3 * bound)
+    errors = reference.errors("dvz", derivatives["dvz"], scale)
+    assert errors[np.hypot(reference.v, reference.z) <= 1e3].max() <= 5e-12
+    assert reference.errors("dvz", derivatives["dvz"], bound).max() <= 1e-12
+    # forward over reverse, one way and the other
+    np.testing.assert_allclose(derivatives["dvz"], derivatives["dzv"], rtol=1e-12)
+
+
+def test_third_derivatives_are_right(reference):
+    """To 1e-10 of the product of standard deviations that bounds a third cumulant in size."""
+    keep = reference.z >= 1e-30
+    third = jax.jit(jax.vmap(jax.jacfwd(jax.hessian(log_kv, (0, 1)), (0, 1))))
+    # one shape with the other tests: the points left out are computed at z = 1
+    got = third(reference.v, np.where(keep, reference.z, 1.0))
+    for powers in ("vvv", "vvz", "vzz", "zzz"):
+        i, j, k = (int(letter == "z") for letter in powers)
+        errors = reference.errors(f"d{powers}", got[i][j][k], reference.deviation(powers))
+        assert errors[keep].max() <= 1e-11, powers
+
+
+def test_slopes_survive_where_the_square_of_the_argument_underflows(gradient_of, hessian_of):
+    """Orders of every fractional part from the smallest normal argument on."""
+    v = np.linspace(0.0, 11.9, 302)
+    z = np.geomspace(1e-307, 1e-140, 302)
+    _, (dv, _) = gradient_of(v, z)
+    (vv, vz), _ = hessian_of(v, z)
+    # z -> 0: |v| (log K) ~ v log(2/z) + log Γ(v) - log 2, up to z^2v
+    from scipy import special
+
+    far = v > 0.1
+    expected = np.log(2.0) - np.log(z) + special.digamma(np.maximum(v, 0.1))
+    np.testing.assert_allclose(np.asarray(dv)[far], expected[far], rtol=1e-13)
+    expected = special.polygamma(1, np.maximum(v, 0.1))
+    np.testing.assert_allclose(np.asarray(vv)[far], expected[far], rtol=1e-11)
+    np.testing.assert_allclose(np.asarray(vz * z)[far], -1.0, rtol=1e-12)
+
+
+def test_float32_gradients_are_right_to_2e5(reference, gradient_of):
+    keep = reference.z >= 1e-35
+    v, z = reference.v.astype(np.float32), np.where(keep, reference.z, 1.0).astype(np.float32)
+    _, (dv, dz) = gradient_of(v, z)
+    assert (dv.dtype, dz.dtype) == (jnp.float32, jnp.float32)
+    _, (true_dv, true_dz) = gradient_of(v.astype(np.float64), z.astype(np.float64))
+    error_v = np.abs(np.asarray(dv, np.float64) - true_dv) / np.maximum(np.abs(true_dv), 1.0)
+    error_z = np.abs(np.asarray(dz, np.float64) / true_dz - 1)
+    assert np.max(error_v) <= 4e-6
+    assert np.max(error_z) <= 4e-6
+
+
+def test_float32_curvatures_reach_to_small_arguments(hessian_of):
+    """∂²z is held by float32 where 1 / z² is not."""
+    v = np.linspace(0.0, 9.9, 302).astype(np.float32)
+    z = np.geomspace(5e-20, 1e-3, 302).astype(np.float32)
+    got = jax.tree.map(np.asarray, hessian_of(v, z))
+    expected = jax.tree.map(np.asarray, hessian_of(v.astype(np.float64), z.astype(np.float64)))
+    held = expected[1][1] < 3e38
+    assert held.sum() > 250
+    np.testing.assert_allclose(got[1][1][held], expected[1][1][held], rtol=2e-5)
+    np.testing.assert_allclose(got[0][0], expected[0][0], rtol=2e-4)

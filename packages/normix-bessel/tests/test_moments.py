@@ -1,0 +1,157 @@
+"""`log_kv_moments`: what its fields say, and the two backends against each other."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_bessel import log_kv, log_kv_moments
+
+BACKENDS = pytest.mark.parametrize("backend", ["jax", "cpu"])
+
+
+@pytest.fixture(scope="module")
+def held(reference):
+    """Where no moment overflows and the CPU backend is defined."""
+    return reference.z >= 1e-60
+
+
+@BACKENDS
+def test_the_logarithm_is_log_kv(reference, moments, backend):
+    got = moments[backend]
+    errors = reference.errors("log_kv", got.log_kv, reference.scale)
+    assert errors.max() <= 5e-14
+    np.testing.assert_array_equal(got.order, reference.v)
+    np.testing.assert_array_equal(got.argument, reference.z)
+
+
+@BACKENDS
+def test_its_slopes_are_those_of_log_kv(reference, moments, held, backend):
+    got = moments[backend]
+    # ∂v is the saddle plus a mean, which cancel at small orders
+    size = np.maximum(np.abs(reference["dv"]), np.maximum(1.0, np.abs(got.saddle)))
+    assert reference.errors("dv", got.dv, size)[held].max() <= 2e-14
+    assert reference.errors("dz", got.dz)[held].max() <= 2e-14
+
+
+@BACKENDS
+def test_its_ratios_are_those_of_neighbouring_orders(reference, moments, held, backend):
+    got = moments[backend]
+    assert reference.errors("ratio_up", got.ratio_up)[held].max() <= 2e-14
+    assert reference.errors("ratio_down", got.ratio_down)[held].max() <= 2e-14
+
+
+@BACKENDS
+@pytest.mark.parametrize("sign", [1, -1])
+def test_its_ratios_are_differences_of_log_kv(backend, sign):
+    v = sign * np.array([0.0, 0.25, 1.0, 2.5, 9.75, 10.25, 40.0, 300.0])
+    z = np.array([[1e-3], [0.09], [0.3], [4.0], [150.0], [3e3]])
+    got = log_kv_moments(v[None], z, backend=backend)
+    middle = log_kv(v[None], z)
+    np.testing.assert_allclose(np.log(got.ratio_up), log_kv(v[None] + 1, z) - middle, atol=3e-12)
+    np.testing.assert_allclose(np.log(got.ratio_down), log_kv(v[None] - 1, z) - middle, atol=3e-12)
+
+
+def test_the_covariance_gives_the_hessian(reference, moments, derivatives, held):
+    """z cosh t - w = v u + ½(w + v) f + ½(w - v) g."""
+    v, z, got = reference.v, reference.z, moments["jax"]
+    np.testing.assert_allclose(got.cov[held, 0, 0], derivatives["dvv"][held], rtol=2e-12)
+    w = np.hypot(v, z)
+    weights = np.stack([v, (w + v) / 2, z * (z / (w + v)) / 2], axis=-1)
+    ordinary = held & (w <= 1e4)
+    vz = -np.einsum("ij,ij->i", weights, got.cov[:, 0])[ordinary] / z[ordinary]
+    bound = reference.deviation("vz")[ordinary]
+    np.testing.assert_array_less(np.abs(vz - derivatives["dvz"][ordinary]), 1e-11 * bound)
+    zz = np.einsum("ij,ijk,ik->i", weights, got.cov, weights)[ordinary] / z[ordinary] ** 2
+    np.testing.assert_allclose(zz, derivatives["dzz"][ordinary], rtol=1e-11)
+
+
+def test_both_backends_have_the_same_moments(moments, held):
+    got, expected = (moments[backend] for backend in ("jax", "cpu"))
+    deviation = np.sqrt(np.einsum("...ii->...i", expected.cov))
+    scale = deviation[held][:, :, None] * deviation[held][:, None, :]
+    assert np.max(np.abs(got.cov - expected.cov)[held] / scale) <= 5e-11
+    scale = np.maximum(np.abs(expected.mean), deviation)[held]
+    assert np.max(np.abs(got.mean - expected.mean)[held] / scale) <= 1e-11
+
+
+@BACKENDS
+def test_the_covariance_is_positive(moments, held, backend):
+    cov = moments[backend].cov[held]
+    deviation = np.sqrt(np.einsum("...ii->...i", cov))
+    correlation = cov / (deviation[:, :, None] * deviation[:, None, :])
+    assert np.linalg.eigvalsh(correlation).min() >= -1e-11
+    np.testing.assert_array_equal(cov, np.swapaxes(cov, 1, 2))
+
+
+@BACKENDS
+def test_a_negative_order_reflects_the_law(backend):
+    v, z = np.array([0.3, 2.5, 14.0, 5.0]), np.array([0.02, 0.7, 3.0, 90.0])
+    plus, minus = log_kv_moments(v, z, backend=backend), log_kv_moments(-v, z, backend=backend)
+    np.testing.assert_array_equal(plus.log_kv, minus.log_kv)
+    np.testing.assert_array_equal(plus.saddle, -minus.saddle)
+    np.testing.assert_array_equal(plus.ratio_up, minus.ratio_down)
+    flip = np.array([-1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(plus.mean, minus.mean[:, [0, 2, 1]] * flip)
+    mirrored = minus.cov[:, [0, 2, 1]][:, :, [0, 2, 1]] * np.outer(flip, flip)
+    np.testing.assert_array_equal(plus.cov, mirrored)
+
+
+@BACKENDS
+def test_without_covariance_the_rest_is_the_same(backend):
+    v, z = np.array([0.0, 1.2, 7.0, 30.0]), np.array([0.01, 2.0, 0.3, 500.0])
+    full, part = (
+        log_kv_moments(v, z, covariance=covariance, backend=backend) for covariance in (True, False)
+    )
+    assert part.cov is None
+    for name in ("log_kv", "saddle", "w", "mean", "dv", "dz", "ratio_up", "ratio_down"):
+        np.testing.assert_allclose(getattr(part, name), getattr(full, name), rtol=2e-13, atol=2e-15)
+
+
+@BACKENDS
+def test_moments_outside_the_domain_are_nan(backend):
+    v = np.array([1.0, 1.0, 1.0, 1.0, np.inf, np.nan])
+    z = np.array([0.0, -1.0, np.inf, np.nan, 1.0, 1.0])
+    got = log_kv_moments(v, z, backend=backend)
+    assert np.all(np.isnan(got.mean))
+    assert np.all(np.isnan(got.cov))
+    np.testing.assert_array_equal(got.log_kv, log_kv(v, z))
+
+
+def test_one_extreme_argument_does_not_spoil_a_cpu_batch():
+    v = np.array([0.0, 1e-8, 0.5, 2.6, 0.0, 3.0, 1.0])
+    z = np.array([1e-290, 1e-300, 1e-300, 1e-300, 1e20, 1e200, 1.0])
+    got = log_kv_moments(v, z, backend="cpu")
+    alone = log_kv_moments(1.0, 1.0, backend="cpu")
+    np.testing.assert_allclose(got.mean[-1], alone.mean, rtol=1e-14)
+    np.testing.assert_allclose(got.log_kv, log_kv(v, z), rtol=1e-14)
+
+
+@BACKENDS
+def test_moments_have_the_broadcast_shape(backend):
+    got = log_kv_moments(np.ones((3, 1)), np.full((1, 2), 2.0), backend=backend)
+    for name in ("log_kv", "order", "argument", "saddle", "w", "dv", "dz", "ratio_up"):
+        assert getattr(got, name).shape == (3, 2), name
+    assert got.mean.shape == (3, 2, 3)
+    assert got.cov.shape == (3, 2, 3, 3)
+    assert log_kv_moments(1.0, 2.0, backend=backend).cov.shape == (3, 3)
+
+
+def test_moments_keep_float32():
+    got = log_kv_moments(jnp.float32(1.5), jnp.float32(0.7))
+    assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {jnp.dtype(jnp.float32)}
+    expected = log_kv_moments(1.5, np.float64(np.float32(0.7)))
+    np.testing.assert_allclose(got.mean, expected.mean, rtol=1e-5)
+    np.testing.assert_allclose(got.cov, expected.cov, rtol=1e-4)
+
+
+def test_moments_are_traceable_and_differentiable():
+    def second(v):
+        return log_kv_moments(v, 0.8).mean[0]
+
+    # E u = ∂v log K - asinh(v/z)
+    def direct(v):
+        return jax.grad(log_kv)(v, 0.8) - jnp.arcsinh(v / 0.8)
+
+    got, expected = (jax.jit(jax.value_and_grad(f))(2.3) for f in (second, direct))
+    np.testing.assert_allclose(got, expected, rtol=1e-12)

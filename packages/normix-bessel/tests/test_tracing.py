@@ -1,0 +1,155 @@
+"""The JAX backend under every transformation: the same numbers, and no work beyond them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_bessel import log_kv, log_kv_moments
+
+V = np.array([-12.5, -0.7, 0.0, 0.4, 3.0, 9.9, 10.1, 60.0])
+Z = np.array([0.02, 1e-6, 0.05, 0.3, 0.09, 2.0, 1e-4, 55.0])
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return np.asarray(log_kv(V, Z))
+
+
+def test_jit_changes_nothing(expected):
+    np.testing.assert_array_equal(jax.jit(log_kv)(V, Z), expected)
+
+
+def test_vmap_over_both_over_one_and_twice(expected):
+    np.testing.assert_allclose(jax.vmap(log_kv)(V, Z), expected, rtol=1e-15)
+    grid = log_kv(V[:, None], Z)
+    over_order = jax.vmap(log_kv, (0, None))
+    np.testing.assert_allclose(over_order(V, Z[3]), grid[:, 3], rtol=1e-15)
+    np.testing.assert_allclose(jax.vmap(log_kv, (None, 0))(V[3], Z), grid[3], rtol=1e-15)
+    np.testing.assert_allclose(jax.vmap(over_order, (None, 0), 1)(V, Z), grid, rtol=1e-15)
+
+
+def test_all_ways_to_a_gradient_agree():
+    ones, zeros = np.ones_like(V), np.zeros_like(V)
+    by_grad = jax.vmap(jax.grad(log_kv, (0, 1)))(V, Z)
+    by_jvp = [jax.jvp(log_kv, (V, Z), tangent)[1] for tangent in ((ones, zeros), (zeros, ones))]
+    by_vjp = jax.vjp(log_kv, V, Z)[1](jnp.ones_like(V))
+    for other in (by_jvp, by_vjp):
+        np.testing.assert_allclose(other, by_grad, rtol=1e-14, atol=1e-15)
+
+
+def test_all_ways_to_a_hessian_agree(hessian_of):
+    expected = np.array(hessian_of(V, Z))
+    for nested in (
+        jax.jacfwd(jax.jacrev(log_kv, (0, 1)), (0, 1)),
+        jax.jacrev(jax.jacfwd(log_kv, (0, 1)), (0, 1)),
+    ):
+        got = np.array(jax.jit(jax.vmap(nested))(V, Z))
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
+    twice = jax.jit(jax.vmap(jax.grad(jax.grad(log_kv))))(V, Z)
+    np.testing.assert_allclose(twice, expected[0, 0], rtol=1e-12)
+
+
+def test_inside_scan_and_while_loop(expected):
+    def step(carry, point):
+        value = log_kv(*point)
+        return carry + value, value
+
+    total, values = jax.jit(lambda v, z: jax.lax.scan(step, 0.0, (v, z)))(V, Z)
+    np.testing.assert_allclose(values, expected, rtol=1e-15)
+    np.testing.assert_allclose(total, expected.sum(), rtol=1e-14)
+
+    def body(state):
+        i, out = state
+        return i + 1, out.at[i].set(log_kv(V_[i], Z_[i]))
+
+    V_, Z_ = jnp.asarray(V), jnp.asarray(Z)
+    _, looped = jax.lax.while_loop(lambda s: s[0] < len(V), body, (0, jnp.zeros(len(V))))
+    np.testing.assert_allclose(looped, expected, rtol=1e-15)
+
+
+def test_newton_in_a_while_loop_recovers_the_order():
+    """∂v and ∂²v inside a solver, batched: log K_v(z) = value, solved for v."""
+
+    def solve(z, value):
+        slope = jax.value_and_grad(log_kv)
+
+        def step(state):
+            i, v = state
+            f, df = slope(v, z)
+            return i + 1, v - (f - value) / df
+
+        return jax.lax.while_loop(lambda s: s[0] < 12, step, (0, 12.0))[1]
+
+    v, z = np.array([3.0, 7.5, 10.0, 11.0]), np.array([0.05, 2.0, 0.1, 8.0])
+    got = jax.jit(jax.vmap(solve))(z, log_kv(v, z))
+    np.testing.assert_allclose(got, v, rtol=1e-13)
+
+
+def test_a_corner_beside_wide_elements_changes_neither():
+    """The small-argument regime is skipped when no element needs it."""
+    wide = Z >= 0.1
+    np.testing.assert_allclose(log_kv(V[wide], Z[wide]), np.asarray(log_kv(V, Z))[wide], rtol=1e-15)
+
+
+def subjaxprs(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from subjaxprs(inner)
+
+
+TRACED = {
+    "value": log_kv,
+    "gradient": jax.vmap(jax.value_and_grad(log_kv, (0, 1))),
+    "hessian": jax.vmap(jax.hessian(log_kv, (0, 1))),
+    "moments": log_kv_moments,
+}
+
+
+@pytest.fixture(scope="module")
+def equations():
+    traced = {name: jax.make_jaxpr(f)(V, Z).jaxpr for name, f in TRACED.items()}
+    return {name: list(subjaxprs(jaxpr)) for name, jaxpr in traced.items()}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_nothing_traced_calls_back_to_python(equations, name):
+    primitives = {equation.primitive.name for equation in equations[name]}
+    assert "exp" in primitives
+    assert not [p for p in primitives if "callback" in p]
+
+
+def test_a_callback_would_be_found():
+    def offender(x):
+        shape = jax.ShapeDtypeStruct((), x.dtype)
+        return jax.jit(lambda y: jax.pure_callback(np.sin, shape, y))(x)
+
+    found = subjaxprs(jax.make_jaxpr(offender)(1.0).jaxpr)
+    assert [e for e in found if "callback" in e.primitive.name]
+
+
+def test_a_value_computes_no_derivative(equations):
+    """A loop over the nodes carries its counter and, for a value, one sum."""
+
+    def sums(name):
+        loops = [e for e in equations[name] if e.primitive.name in ("scan", "while")]
+        return min(len(loop.outvars) for loop in loops) - 1
+
+    assert sums("value") == 1
+    assert sums("gradient") > 1
+    assert len(equations["value"]) < 0.75 * len(equations["gradient"])
+
+
+def test_no_array_holds_the_nodes_of_every_element(equations):
+    sizes = [
+        variable.aval.size
+        for found in equations.values()
+        for equation in found
+        for variable in equation.outvars
+        if hasattr(variable.aval, "size")
+    ]
+    # a covariance has nine numbers per element, a rule 56 nodes
+    assert max(sizes) <= 9 * len(V)

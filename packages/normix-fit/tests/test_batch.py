@@ -1,0 +1,236 @@
+"""`BatchEMFitter` on synthetic data: monotone, honest, one loop on the device, clear errors."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
+from normix_fit._batch import _advance_jit, _Settings, _standardised, _State
+from normix_mixtures import NormalInverseGaussian
+
+N, D = 120, 3  # one shape, so that compiled loops are shared
+KINDS = ("heavy", "near-normal", "normal", "cauchy", "outlier", "repeated", "zeros", "skewed")
+
+
+def synthetic(kind, seed=0, n=N, d=D):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) @ np.array([[1.0, 0.3, 0.0], [0.0, 1.0, -0.5], [0.0, 0.0, 2.0]])
+    if kind == "heavy":
+        X = X / np.sqrt(rng.gamma(2.0, size=(n, 1)))
+    elif kind == "near-normal":
+        X = X / np.sqrt(rng.gamma(50.0, 1 / 50, size=(n, 1)))
+    elif kind == "cauchy":
+        X = X / np.abs(rng.standard_normal((n, 1)))
+    elif kind == "outlier":
+        X = 0.01 * X
+        X[0] = 100.0
+    elif kind == "repeated":
+        X[n // 2 :] = X[: n - n // 2]
+    elif kind == "zeros":
+        X = 0.01 * X / np.sqrt(rng.gamma(1.0, size=(n, 1)))
+        X[: n // 4] = 0
+    elif kind == "skewed":
+        y = rng.gamma(1.5, size=(n, 1))
+        X = 2 * y + np.sqrt(y) * X
+    return X
+
+
+@pytest.fixture(params=FAMILIES)
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fit_is_monotone_and_says_how_it_ended(kind, name):
+    for seed in range(4):
+        X = synthetic(kind, seed)
+        result = fit(X, name)
+        assert np.all(np.diff(result.log_likelihoods) >= 0)
+        assert np.all(np.isfinite(result.log_likelihoods))
+        leaves = jax.tree.leaves(eqx.filter(result.model, eqx.is_inexact_array))
+        assert all(np.all(np.isfinite(leaf)) for leaf in leaves)
+        total = float(np.sum(result.model.log_prob(X)))
+        assert total == pytest.approx(result.log_likelihood, rel=1e-9, abs=1e-6)
+        assert isinstance(result.status, Status)
+        assert result.converged == (result.status <= Status.NORMAL_LIMIT)
+        if kind in ("heavy", "near-normal", "normal", "skewed"):
+            assert result.converged or result.status == Status.MAX_ITER, (seed, result.status)
+        if result.converged:
+            assert_stationary(result, X)
+
+
+def assert_stationary(result, X):
+    """A fresh EM step from the result gains next to nothing."""
+    again = BatchEMFitter(max_iter=3, tol=1e-30, gain_tol=1e-30).fit(result.model, X)
+    assert again.log_likelihood <= result.log_likelihood + 1e-4
+
+
+def test_variance_gamma_with_zero_rows_is_unbounded_and_says_so():
+    result = fit(synthetic("zeros"), "vg")
+    assert result.status == Status.UNBOUNDED
+    assert not result.converged
+    assert "repeated rows" in result.status.message
+
+
+def test_device_and_host_loops_give_the_same_iterates(name):
+    X = synthetic("heavy")[:60, :2]
+    start = FAMILIES[name].default_init(X)
+    device = BatchEMFitter(max_iter=8).fit(start, X)
+    host = BatchEMFitter(max_iter=8, e_step_backend="cpu", m_step_backend="cpu").fit(start, X)
+    mixed = BatchEMFitter(max_iter=8, e_step_backend="cpu").fit(start, X)
+    for other in (host, mixed):
+        assert other.n_iter == device.n_iter
+        np.testing.assert_allclose(other.log_likelihoods, device.log_likelihoods, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(other.model.mu, device.model.mu, rtol=0, atol=1e-5)
+
+
+def test_a_second_fit_of_the_same_shape_compiles_nothing():
+    compiled = []
+
+    def listen(event, duration, **_):
+        del duration
+        if "compile" in event:
+            compiled.append(event)
+
+    first, second = synthetic("heavy", 10), synthetic("cauchy", 11)
+    fit(first, "gh")
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x * 3.25 + 1)(jnp.ones(3)).block_until_ready()
+        assert compiled, "the listener hears compilations"
+        compiled.clear()
+        fit(second, "gh")
+        assert compiled == []
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+def test_no_callback_in_the_loop():
+    X = jnp.asarray(synthetic("heavy"))
+    start = FAMILIES["gh"].default_init(X)
+    model = _standardised(start, X.mean(0), X.std(0))
+    nothing = jnp.full(11, jnp.nan)
+    state = _State(model, model, jnp.int32(0), nothing, nothing, jnp.int32(0), jnp.int32(-1))
+    settings = _Settings(jnp.asarray(1e-5), jnp.asarray(1e-7), "jax", "jax")
+    text = str(eqx.filter_make_jaxpr(_advance_jit)(state, X, jnp.int32(11), settings)[0])
+    assert "while" in text
+    assert "callback" not in text
+
+
+def test_the_result_is_a_pytree_with_right_counts(name):
+    X = synthetic("heavy")
+    result = fit(X, name)
+    assert isinstance(result, EMResult)
+    doubled = jax.tree.map(lambda leaf: leaf, result)
+    assert doubled.log_likelihood == result.log_likelihood
+    assert doubled.status is result.status
+    k = 2 * D + D * (D + 1) // 2 + {"gh": 2, "nig": 1, "vg": 1, "ninvg": 1}[name]
+    assert result.n_parameters == k
+    assert result.aic == pytest.approx(2 * k - 2 * result.log_likelihood)
+    assert result.bic == pytest.approx(k * np.log(N) - 2 * result.log_likelihood)
+    assert result.log_likelihoods.shape == (result.n_iter + 1,)
+    assert result.param_changes.shape == (result.n_iter,)
+    assert np.all(result.param_changes >= 0)
+    assert result.log_likelihood == result.log_likelihoods[-1]
+    assert result.elapsed > 0
+    assert result.n_observations == N
+
+
+def test_both_tests_must_hold():
+    X = synthetic("heavy")
+    start = FAMILIES["gh"].default_init(X)
+    full = BatchEMFitter().fit(start, X)
+    by_gain = BatchEMFitter(tol=1e3).fit(start, X)
+    by_change = BatchEMFitter(gain_tol=1e3).fit(start, X)
+    assert by_gain.n_iter <= full.n_iter
+    assert by_change.n_iter <= full.n_iter
+    assert full.n_iter == max(by_gain.n_iter, by_change.n_iter)
+
+
+def test_max_iter_is_said():
+    result = fit(synthetic("heavy"), "gh", max_iter=1)
+    assert result.status == Status.MAX_ITER
+    assert result.n_iter == 1
+    assert not result.converged
+    assert "raise max_iter" in result.status.message
+
+
+def test_every_status_has_a_message():
+    assert len({status.message for status in Status}) == len(Status)
+
+
+def test_single_precision_warns_once_and_works(name):
+    X = synthetic("heavy")
+    with pytest.warns(UserWarning, match="float32") as record:
+        result = fit(X.astype(np.float32), name)
+    assert len(record) == 1
+    assert result.model.mu.dtype == jnp.float32
+    assert result.log_likelihood == pytest.approx(fit(X, name).log_likelihood, rel=1e-4)
+    assert np.all(np.diff(result.log_likelihoods) >= 0)
+
+
+def test_a_start_of_another_precision_is_brought_to_that_of_the_data():
+    X = synthetic("heavy")
+    start = NormalInverseGaussian.default_init(X.astype(np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = BatchEMFitter().fit(start, X)
+    assert result.model.mu.dtype == jnp.float64
+    assert result.log_likelihood == pytest.approx(fit(X, "nig").log_likelihood, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_iter": 0}, "max_iter must be an integer >= 1, got 0"),
+        ({"max_iter": 2.5}, "max_iter must be an integer >= 1, got 2.5"),
+        ({"tol": 0.0}, "tol must be > 0, got 0.0"),
+        ({"tol": float("nan")}, "tol must be > 0, got nan"),
+        ({"gain_tol": -1.0}, "gain_tol must be > 0, got -1.0"),
+        ({"e_step_backend": "gpu"}, "e_step_backend must be 'jax' or 'cpu', got 'gpu'"),
+        ({"m_step_backend": "gpu"}, "m_step_backend must be 'jax' or 'cpu', got 'gpu'"),
+    ],
+)
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        BatchEMFitter(**options)
+
+
+def changed(value):
+    X = synthetic("heavy")
+    X[7, 1] = value
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.ones((3, 3)), r"X must have more rows than columns, got \(3, 3\)"),
+        (np.ones(5), r"X must have shape \(n, d\), got \(5,\)"),
+        (changed(np.nan), "X must be finite, got nan in row 7, column 1"),
+        (changed(np.inf), "X must be finite, got inf in row 7, column 1"),
+        (synthetic("heavy")[:, :2], "X must have the 3 columns of the model"),
+        (synthetic("heavy")[:, [0, 1, 1]], "linearly independent, got column 2"),
+    ],
+)
+def test_bad_data(X, message):
+    start = NormalInverseGaussian.default_init(synthetic("heavy"))
+    with pytest.raises(ValueError, match=message):
+        BatchEMFitter().fit(start, X)
+
+
+def test_unknown_family():
+    with pytest.raises(ValueError, match="family must be one of gh, nig, vg, ninvg, got 'normal'"):
+        fit(synthetic("heavy"), "normal")
+
+
+def test_a_start_without_finite_likelihood():
+    X = synthetic("heavy")
+    X[0] = 0.0
+    start = FAMILIES["vg"].from_classical(np.zeros(3), np.zeros(3), np.eye(3), alpha=0.5, beta=1.0)
+    with pytest.raises(ValueError, match="model must give the data a finite likelihood"):
+        BatchEMFitter().fit(start, X)
