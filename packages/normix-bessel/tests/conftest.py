@@ -74,6 +74,20 @@ def reference() -> Reference:
 
 
 @pytest.fixture(scope="session")
+def padded(reference) -> Callable[..., Any]:
+    """f, v, z -> f(v, z) as numpy, on arrays filled up to one length: f is compiled once."""
+    size = len(reference.v)
+
+    def call(f: Callable[..., Any], v: Any, z: Any) -> Any:
+        v, z = np.broadcast_arrays(v, z)
+        fill = np.ones(size - v.size, v.dtype)
+        found = f(np.concatenate([v.ravel(), fill]), np.concatenate([z.ravel(), fill]))
+        return jax.tree.map(lambda x: np.asarray(x)[: v.size].reshape(v.shape + x.shape[1:]), found)
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def gradient_of() -> Callable[..., Any]:
     """v, z -> (log K, (∂v, ∂z)), compiled once per shape and dtype."""
     return jax.jit(jax.vmap(jax.value_and_grad(log_kv, (0, 1))))

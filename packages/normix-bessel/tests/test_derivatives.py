@@ -15,13 +15,13 @@ def test_the_value_beside_a_gradient_is_that_without(reference, derivatives):
 
 
 def test_the_order_derivative_is_exact(reference, derivatives):
-    """2e-15 of max(1, |∂v|): near v = 0 it is a sum of odd terms that cancel."""
+    """Near v = 0 it is a sum of odd terms that cancel, so the error is absolute there."""
     size = np.abs(reference["dv"])
     errors = reference.errors("dv", derivatives["dv"], np.maximum(size, 1.0))
-    assert errors.max() <= 1e-14
+    assert errors.max() <= 3e-15
     assert np.median(errors) <= 2e-16
     errors = reference.errors("dv", derivatives["dv"], np.maximum(size, 1e-3))
-    assert errors.max() <= 2e-12
+    assert errors.max() <= 5e-13
 
 
 def test_the_order_derivative_is_exactly_0_at_order_0(reference, derivatives):
@@ -51,19 +51,31 @@ def test_the_mixed_second_derivative_is_exact(reference, derivatives):
     errors = reference.errors("dvz", derivatives["dvz"], scale)
     assert errors[np.hypot(reference.v, reference.z) <= 1e3].max() <= 5e-12
     assert reference.errors("dvz", derivatives["dvz"], bound).max() <= 1e-12
-    # forward over reverse, one way and the other
-    np.testing.assert_allclose(derivatives["dvz"], derivatives["dzv"], rtol=1e-12)
+    # ∂z of ∂v and ∂v of ∂z; where ∂²z overflows the second meets 0 x inf
+    held = reference.z > 1e-150
+    np.testing.assert_allclose(derivatives["dvz"][held], derivatives["dzv"][held], rtol=1e-12)
 
 
 def test_third_derivatives_are_right(reference):
     """To 1e-10 of the product of standard deviations that bounds a third cumulant in size."""
     keep = reference.z >= 1e-30
-    third = jax.jit(jax.vmap(jax.jacfwd(jax.hessian(log_kv, (0, 1)), (0, 1))))
-    # one shape with the other tests: the points left out are computed at z = 1
-    got = third(reference.v, np.where(keep, reference.z, 1.0))
-    for powers in ("vvv", "vvz", "vzz", "zzz"):
-        i, j, k = (int(letter == "z") for letter in powers)
-        errors = reference.errors(f"d{powers}", got[i][j][k], reference.deviation(powers))
+    v, z = reference.v, np.where(keep, reference.z, 1.0)
+
+    @jax.jit
+    def along(tangent_v, tangent_z):
+        return jax.jvp(jax.vmap(jax.hessian(log_kv, (0, 1))), (v, z), (tangent_v, tangent_z))[1]
+
+    one, zero = np.ones_like(v), np.zeros_like(v)
+    by_order, by_argument = along(one, zero), along(zero, one)
+    for powers, got in (
+        ("vvv", by_order[0][0]),
+        ("vvz", by_order[0][1]),
+        ("vvz", by_argument[0][0]),
+        ("vzz", by_order[1][1]),
+        ("vzz", by_argument[0][1]),
+        ("zzz", by_argument[1][1]),
+    ):
+        errors = reference.errors(f"d{powers}", got, reference.deviation(powers))
         assert errors[keep].max() <= 1e-11, powers
 
 
@@ -85,15 +97,16 @@ def test_slopes_survive_where_the_square_of_the_argument_underflows(gradient_of,
 
 
 def test_float32_gradients_are_right_to_2e5(reference, gradient_of):
-    keep = reference.z >= 1e-35
-    v, z = reference.v.astype(np.float32), np.where(keep, reference.z, 1.0).astype(np.float32)
+    v = reference.v.astype(np.float32)
+    z = np.maximum(reference.z, 1e-30).astype(np.float32)
     _, (dv, dz) = gradient_of(v, z)
     assert (dv.dtype, dz.dtype) == (jnp.float32, jnp.float32)
     _, (true_dv, true_dz) = gradient_of(v.astype(np.float64), z.astype(np.float64))
     error_v = np.abs(np.asarray(dv, np.float64) - true_dv) / np.maximum(np.abs(true_dv), 1.0)
     error_z = np.abs(np.asarray(dz, np.float64) / true_dz - 1)
-    assert np.max(error_v) <= 4e-6
-    assert np.max(error_z) <= 4e-6
+    held = np.abs(true_dz) < 3e38
+    assert np.max(error_v) <= 2e-6
+    assert np.max(error_z[held]) <= 4e-6
 
 
 def test_float32_curvatures_reach_to_small_arguments(hessian_of):

@@ -1,5 +1,7 @@
 """`log_kv_moments`: what its fields say, and the two backends against each other."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from normix_bessel import log_kv, log_kv_moments
 
 BACKENDS = pytest.mark.parametrize("backend", ["jax", "cpu"])
+OF = {backend: partial(log_kv_moments, backend=backend) for backend in ("jax", "cpu")}
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +41,18 @@ def test_its_slopes_are_those_of_log_kv(reference, moments, held, backend):
 def test_its_ratios_are_those_of_neighbouring_orders(reference, moments, held, backend):
     got = moments[backend]
     assert reference.errors("ratio_up", got.ratio_up)[held].max() <= 2e-14
-    assert reference.errors("ratio_down", got.ratio_down)[held].max() <= 2e-14
+    assert reference.errors("ratio_down", got.ratio_down)[held].max() <= 1e-13
 
 
 @BACKENDS
 @pytest.mark.parametrize("sign", [1, -1])
-def test_its_ratios_are_differences_of_log_kv(backend, sign):
+def test_its_ratios_are_differences_of_log_kv(padded, backend, sign):
     v = sign * np.array([0.0, 0.25, 1.0, 2.5, 9.75, 10.25, 40.0, 300.0])
     z = np.array([[1e-3], [0.09], [0.3], [4.0], [150.0], [3e3]])
-    got = log_kv_moments(v[None], z, backend=backend)
-    middle = log_kv(v[None], z)
-    np.testing.assert_allclose(np.log(got.ratio_up), log_kv(v[None] + 1, z) - middle, atol=3e-12)
-    np.testing.assert_allclose(np.log(got.ratio_down), log_kv(v[None] - 1, z) - middle, atol=3e-12)
+    got = padded(OF[backend], v, z)
+    below, middle, above = (padded(log_kv, v + shift, z) for shift in (-1, 0, 1))
+    np.testing.assert_allclose(np.log(got.ratio_up), above - middle, atol=3e-12)
+    np.testing.assert_allclose(np.log(got.ratio_down), below - middle, atol=3e-12)
 
 
 def test_the_covariance_gives_the_hessian(reference, moments, derivatives, held):
@@ -67,12 +70,13 @@ def test_the_covariance_gives_the_hessian(reference, moments, derivatives, held)
 
 
 def test_both_backends_have_the_same_moments(moments, held):
-    got, expected = (moments[backend] for backend in ("jax", "cpu"))
+    got, expected = (
+        jax.tree.map(lambda x: x[held], moments[backend]) for backend in ("jax", "cpu")
+    )
     deviation = np.sqrt(np.einsum("...ii->...i", expected.cov))
-    scale = deviation[held][:, :, None] * deviation[held][:, None, :]
-    assert np.max(np.abs(got.cov - expected.cov)[held] / scale) <= 5e-11
-    scale = np.maximum(np.abs(expected.mean), deviation)[held]
-    assert np.max(np.abs(got.mean - expected.mean)[held] / scale) <= 1e-11
+    scale = deviation[:, :, None] * deviation[:, None, :]
+    assert np.max(np.abs(got.cov - expected.cov) / scale) <= 5e-11
+    assert np.max(np.abs(got.mean - expected.mean) / deviation) <= 5e-11
 
 
 @BACKENDS
@@ -80,17 +84,17 @@ def test_the_covariance_is_positive(moments, held, backend):
     cov = moments[backend].cov[held]
     deviation = np.sqrt(np.einsum("...ii->...i", cov))
     correlation = cov / (deviation[:, :, None] * deviation[:, None, :])
+    np.testing.assert_allclose(correlation, np.swapaxes(correlation, 1, 2), rtol=0, atol=1e-15)
     assert np.linalg.eigvalsh(correlation).min() >= -1e-11
-    np.testing.assert_array_equal(cov, np.swapaxes(cov, 1, 2))
 
 
 @BACKENDS
-def test_a_negative_order_reflects_the_law(backend):
+def test_a_negative_order_reflects_the_law(padded, backend):
     v, z = np.array([0.3, 2.5, 14.0, 5.0]), np.array([0.02, 0.7, 3.0, 90.0])
-    plus, minus = log_kv_moments(v, z, backend=backend), log_kv_moments(-v, z, backend=backend)
+    plus, minus = padded(OF[backend], v, z), padded(OF[backend], -v, z)
     np.testing.assert_array_equal(plus.log_kv, minus.log_kv)
     np.testing.assert_array_equal(plus.saddle, -minus.saddle)
-    np.testing.assert_array_equal(plus.ratio_up, minus.ratio_down)
+    np.testing.assert_allclose(plus.ratio_up, minus.ratio_down, rtol=2e-15)
     flip = np.array([-1.0, 1.0, 1.0])
     np.testing.assert_array_equal(plus.mean, minus.mean[:, [0, 2, 1]] * flip)
     mirrored = minus.cov[:, [0, 2, 1]][:, :, [0, 2, 1]] * np.outer(flip, flip)
@@ -98,60 +102,74 @@ def test_a_negative_order_reflects_the_law(backend):
 
 
 @BACKENDS
-def test_without_covariance_the_rest_is_the_same(backend):
-    v, z = np.array([0.0, 1.2, 7.0, 30.0]), np.array([0.01, 2.0, 0.3, 500.0])
-    full, part = (
-        log_kv_moments(v, z, covariance=covariance, backend=backend) for covariance in (True, False)
-    )
+def test_without_covariance_the_rest_is_the_same(reference, moments, held, backend):
+    full = moments[backend]
+    part = OF[backend](reference.v, reference.z, covariance=False)
     assert part.cov is None
-    for name in ("log_kv", "saddle", "w", "mean", "dv", "dz", "ratio_up", "ratio_down"):
-        np.testing.assert_allclose(getattr(part, name), getattr(full, name), rtol=2e-13, atol=2e-15)
+    part = jax.tree.map(np.asarray, part)
+    errors = np.abs(part.log_kv - full.log_kv) / reference.scale
+    assert errors.max() <= 2e-15
+    for name in ("saddle", "w", "dz", "ratio_up", "ratio_down"):
+        got, expected = getattr(part, name)[held], getattr(full, name)[held]
+        np.testing.assert_allclose(got, expected, rtol=1e-14, err_msg=name)
+    np.testing.assert_allclose(part.dv[held], full.dv[held], rtol=1e-14, atol=1e-14)
 
 
 @BACKENDS
-def test_moments_outside_the_domain_are_nan(backend):
+def test_moments_outside_the_domain_are_nan(padded, backend):
     v = np.array([1.0, 1.0, 1.0, 1.0, np.inf, np.nan])
     z = np.array([0.0, -1.0, np.inf, np.nan, 1.0, 1.0])
-    got = log_kv_moments(v, z, backend=backend)
+    got = padded(OF[backend], v, z)
     assert np.all(np.isnan(got.mean))
     assert np.all(np.isnan(got.cov))
-    np.testing.assert_array_equal(got.log_kv, log_kv(v, z))
+    np.testing.assert_array_equal(got.log_kv, padded(log_kv, v, z))
 
 
-def test_one_extreme_argument_does_not_spoil_a_cpu_batch():
+def test_one_extreme_argument_does_not_spoil_a_cpu_batch(padded):
     v = np.array([0.0, 1e-8, 0.5, 2.6, 0.0, 3.0, 1.0])
     z = np.array([1e-290, 1e-300, 1e-300, 1e-300, 1e20, 1e200, 1.0])
     got = log_kv_moments(v, z, backend="cpu")
     alone = log_kv_moments(1.0, 1.0, backend="cpu")
-    np.testing.assert_allclose(got.mean[-1], alone.mean, rtol=1e-14)
-    np.testing.assert_allclose(got.log_kv, log_kv(v, z), rtol=1e-14)
+    np.testing.assert_allclose(got.mean[-1], alone.mean, rtol=1e-13)
+    np.testing.assert_allclose(got.log_kv, padded(log_kv, v, z), rtol=1e-14)
 
 
 @BACKENDS
 def test_moments_have_the_broadcast_shape(backend):
-    got = log_kv_moments(np.ones((3, 1)), np.full((1, 2), 2.0), backend=backend)
-    for name in ("log_kv", "order", "argument", "saddle", "w", "dv", "dz", "ratio_up"):
-        assert getattr(got, name).shape == (3, 2), name
-    assert got.mean.shape == (3, 2, 3)
-    assert got.cov.shape == (3, 2, 3, 3)
-    assert log_kv_moments(1.0, 2.0, backend=backend).cov.shape == (3, 3)
+    def evaluate():
+        got = OF[backend](np.ones((3, 1)), np.full((1, 2), 2.0))
+        names = ("log_kv", "order", "argument", "saddle", "w", "dv", "dz", "ratio_up", "ratio_down")
+        return {name: getattr(got, name) for name in names}, got.mean, got.cov
+
+    # shapes only: nothing is compiled
+    fields, mean, cov = jax.eval_shape(evaluate) if backend == "jax" else evaluate()
+    assert {field.shape for field in fields.values()} == {(3, 2)}
+    assert (mean.shape, cov.shape) == ((3, 2, 3), (3, 2, 3, 3))
 
 
-def test_moments_keep_float32():
-    got = log_kv_moments(jnp.float32(1.5), jnp.float32(0.7))
-    assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {jnp.dtype(jnp.float32)}
-    expected = log_kv_moments(1.5, np.float64(np.float32(0.7)))
-    np.testing.assert_allclose(got.mean, expected.mean, rtol=1e-5)
-    np.testing.assert_allclose(got.cov, expected.cov, rtol=1e-4)
+def test_moments_keep_float32(padded):
+    v, z = np.float32([0.0, 0.4, 1.5, 12.0, 3.0]), np.float32([0.2, 1e-3, 0.7, 30.0, 1e-6])
+    got = padded(log_kv_moments, v, z)
+    assert {leaf.dtype for leaf in jax.tree.leaves(got)} == {np.dtype(np.float32)}
+    assert got.ratio_down.dtype == np.float32
+    expected = padded(log_kv_moments, v.astype(np.float64), z.astype(np.float64))
+    np.testing.assert_allclose(got.mean, expected.mean, rtol=1e-5, atol=1e-6)
+    deviation = np.sqrt(np.einsum("...ii->...i", expected.cov))
+    scale = deviation[:, :, None] * deviation[:, None, :]
+    assert np.max(np.abs(got.cov - expected.cov) / scale) <= 2e-5
 
 
-def test_moments_are_traceable_and_differentiable():
-    def second(v):
-        return log_kv_moments(v, 0.8).mean[0]
+def test_moments_are_differentiable(reference, derivatives):
+    """∂v of E t is Var t, through `log_kv_moments` under jit."""
+    v, z = reference.v, np.maximum(reference.z, 1e-30)
+    same = (z == reference.z) & (v > 0)
 
-    # E u = ∂v log K - asinh(v/z)
-    def direct(v):
-        return jax.grad(log_kv)(v, 0.8) - jnp.arcsinh(v / 0.8)
+    @jax.jit
+    def slope(v, z):
+        def mean(v):
+            return log_kv_moments(v, z, covariance=False).dv
 
-    got, expected = (jax.jit(jax.value_and_grad(f))(2.3) for f in (second, direct))
-    np.testing.assert_allclose(got, expected, rtol=1e-12)
+        return jax.jvp(mean, (v,), (jnp.ones_like(z),))[1]
+
+    got = np.asarray(slope(v, z))[same]
+    np.testing.assert_allclose(got, derivatives["dvv"][same], rtol=1e-9)

@@ -14,9 +14,9 @@ def test_the_reference_covers_the_domain(reference):
     assert (reference.z.min(), reference.z.max()) == (1e-300, 2.0**31)
 
 
-def test_jax_is_right_to_4e15(reference):
+def test_jax_is_right_to_2e15(reference):
     errors = reference.errors("log_kv", log_kv(reference.v, reference.z), reference.scale)
-    assert errors.max() <= 4e-15
+    assert errors.max() <= 2e-15
     assert np.median(errors) <= 2e-16
 
 
@@ -47,26 +47,19 @@ def test_cpu_repairs_the_gaps_of_scipy(reference):
 
 
 @pytest.mark.parametrize("backend", ["jax", "cpu"])
-def test_the_smallest_normal_argument_has_a_value(backend):
+def test_the_smallest_arguments_have_a_value(backend):
     """K_{1/2} and K_{3/2} in closed form, where K itself overflows by far."""
-    z = 3e-305
-    half = 0.5 * np.log(np.pi / 2) - 0.5 * np.log(z) - z
-    got = log_kv(np.array([0.5, 1.5]), np.array([z, z]), backend=backend)
-    np.testing.assert_allclose(got, [half, half + np.log1p(z) - np.log(z)], rtol=1e-15)
-
-
-def test_jax_reaches_the_smallest_normal_double():
-    z = np.array([2.3e-308, 2.3e-308])
+    z = np.full(2, {"jax": 2.3e-308, "cpu": 3e-305}[backend])
     half = 0.5 * np.log(np.pi / 2) - 0.5 * np.log(z)
-    got = log_kv(np.array([0.5, 1.5]), z)
-    np.testing.assert_allclose(got, half + [0.0, -np.log(z[1])], rtol=1e-15)
+    got = log_kv(np.array([0.5, 1.5]), z, backend=backend)
+    np.testing.assert_allclose(got, half - np.log(z) * [0.0, 1.0], rtol=1e-15)
 
 
-def test_float32_is_right_to_2e6(reference):
+def test_float32_is_right_to_1e6(reference):
     """Against float64 at arguments that float32 holds."""
-    keep = reference.z >= 1e-37
-    v, z = reference.v[keep].astype(np.float32), reference.z[keep].astype(np.float32)
+    v = reference.v.astype(np.float32)
+    z = np.maximum(reference.z, 1e-37).astype(np.float32)
     got, expected = log_kv(v, z), np.asarray(log_kv(v.astype(np.float64), z.astype(np.float64)))
     assert got.dtype == jnp.float32
     scale = np.maximum(np.maximum(1.0, np.abs(expected)), np.hypot(v, z))
-    assert np.max(np.abs(np.asarray(got, np.float64) - expected) / scale) <= 2e-6
+    assert np.max(np.abs(np.asarray(got, np.float64) - expected) / scale) <= 1e-6

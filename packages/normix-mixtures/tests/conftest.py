@@ -15,6 +15,7 @@ sys.modules[checker.__name__] = checker
 
 install_import_hook(["normix_expfam", "normix_mixtures"], "normix_typechecker.check")
 
+import equinox as eqx  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -56,19 +57,25 @@ def make():
     return build
 
 
-@pytest.fixture(params=REGISTRY)
+@pytest.fixture(scope="session")
+def log_prob():
+    """`model.log_prob(x)`, compiled once per family and shape."""
+    return eqx.filter_jit(lambda model, x: model.log_prob(x))
+
+
+@pytest.fixture(scope="session", params=REGISTRY)
 def name(request) -> str:
     """The name of every family in turn."""
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def model(name) -> NormalMixture:
     """A skewed two-dimensional model of every family in turn."""
     return build(name, 2)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scalar_model(name) -> NormalMixture:
     """A skewed one-dimensional model of every family in turn."""
     return build(name, 1)

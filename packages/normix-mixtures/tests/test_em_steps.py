@@ -24,6 +24,16 @@ def em_step(model, X):
     return jnp.sum(expectations.log_prob), after, jnp.sum(after.log_prob(X))
 
 
+@eqx.filter_jit
+def m_step(model, X, expectations):
+    return model.m_step(X, expectations)
+
+
+@eqx.filter_jit
+def statistics(model, X, weights):
+    return model.statistics(X, weights)
+
+
 @pytest.fixture
 def X(model):
     return model.sample(jax.random.key(5), (60,))
@@ -32,7 +42,7 @@ def X(model):
 def test_expectations_are_those_of_the_posterior(model, X):
     """E g(Y) | x by the ratio of integrals of the joint density over log y."""
     u, step = np.linspace(-18, 14, 1601, retstep=True)
-    got = e_step(model, X[:3])
+    got = e_step(model, X)
     for i in range(3):
         points = model.joint.pack(np.tile(X[i], (len(u), 1)), np.exp(u))
         weight = np.exp(np.asarray(model.joint.log_prob(points)) + u) * step
@@ -42,44 +52,44 @@ def test_expectations_are_those_of_the_posterior(model, X):
             assert float(value[i]) == pytest.approx(weight @ g / total, rel=1e-9, abs=1e-10)
 
 
-def test_backends_agree(model, X):
+def test_backends_agree(model, X, log_prob):
     for jax_value, cpu_value in zip(e_step(model, X), model.e_step(X, backend="cpu"), strict=True):
         np.testing.assert_allclose(jax_value, cpu_value, rtol=1e-10, atol=1e-11)
     expectations = e_step(model, X)
-    on_jax = model.m_step(X, expectations)
+    on_jax = m_step(model, X, expectations)
     on_cpu = model.m_step(X, expectations, backend="cpu")
-    np.testing.assert_allclose(on_jax.log_prob(X), on_cpu.log_prob(X), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(log_prob(on_jax, X), log_prob(on_cpu, X), rtol=1e-6, atol=1e-6)
 
 
-def test_statistics_add(model, X):
-    whole = model.statistics(X)
-    parts = model.statistics(X[:13]).merged(model.statistics(X[13:]))
+def test_statistics_add(model, X, log_prob):
+    whole = statistics(model, X, None)
+    parts = statistics(model, X[:13], None).merged(statistics(model, X[13:], None))
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     from_parts = model.m_step_from_statistics(parts)
-    direct = model.m_step(X, model.e_step(X))
-    np.testing.assert_allclose(from_parts.log_prob(X), direct.log_prob(X), rtol=1e-9)
+    direct = m_step(model, X, e_step(model, X))
+    np.testing.assert_allclose(log_prob(from_parts, X), log_prob(direct, X), rtol=1e-9)
 
 
 def test_weights_are_repetitions(model, X):
-    repeated = model.statistics(np.concatenate([X, X[:5]]))
-    weights = np.where(np.arange(len(X)) < 5, 2.0, 1.0)
-    for a, b in zip(repeated, model.statistics(X, weights), strict=True):
+    whole, again = statistics(model, X, None), statistics(model, X[:13], None)
+    weights = np.where(np.arange(len(X)) < 13, 2.0, 1.0)
+    for a, b in zip(whole.merged(again), statistics(model, X, weights), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 def test_m_step_maximises_the_complete_data_likelihood(model, X):
-    """η̂ · θ - ψ(θ) falls for every small change of every parameter."""
+    """η̂ · θ - ψ(θ) falls for every small change of every parameter, before the gauge is set."""
     expectations = e_step(model, X)
-    best = model.m_step(X, expectations)
     s = MixtureStatistics.from_rows(jnp.asarray(X), expectations)
     eta = np.concatenate([
         [s.log_y, s.inverse_y, s.y], s.x, s.x_inverse_y, np.asarray(s.xx_inverse_y).ravel()
     ]) / len(X)  # fmt: skip
+    best = type(model.joint).from_expectation(eta)
 
     @eqx.filter_jit
     def objective(candidate):
-        return candidate.joint.natural_params() @ eta - candidate.joint.log_partition()
+        return candidate.natural_params() @ eta - candidate.log_partition()
 
     top = float(objective(best))
     rng = np.random.default_rng(0)
@@ -117,8 +127,6 @@ def test_a_step_never_lowers_the_likelihood(name, make, d, seed, tail, log_scale
     elif tail == "outlier":
         X[0] = 1e4
     X = X * 10.0**log_scale
-    if n // 2 <= d and tail == "repeated":
-        return
     model = type(make(name, 2)).default_init(X)
     for _ in range(3):
         before, model, after = em_step(model, X)

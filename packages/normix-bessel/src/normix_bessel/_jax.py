@@ -38,6 +38,11 @@ def _fold(v: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(negative, -v, v), jnp.where(negative, -1.0, 1.0).astype(v.dtype)
 
 
+def _odd(v: jax.Array, x: jax.Array) -> jax.Array:
+    """x, odd in v because log K is even: exactly 0 at v = 0, where its own slope stays."""
+    return x - jax.lax.stop_gradient(jnp.where(v == 0, x, 0.0))
+
+
 @jax.custom_jvp
 def log_kv(v: jax.Array, z: jax.Array) -> jax.Array:
     modulus, _ = _fold(v)
@@ -49,16 +54,14 @@ def _gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arr
     """(log K, ∂v, ∂z)."""
     modulus, sign = _fold(v)
     value, dv, dz = _by_regime(modulus, z, _small_argument.gradient, _saddle.gradient)
-    # log K is even in v: its slope at 0 is 0 exactly
-    return value, jnp.where(v == 0, 0.0, sign * dv), dz
+    return value, _odd(v, sign * dv), dz
 
 
 def _hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """(log K, ∂v, ∂z, ∂²v, ∂v∂z, ∂²z)."""
     modulus, sign = _fold(v)
     value, dv, dz, dvv, dvz, dzz = _by_regime(modulus, z, _small_argument.hessian, _saddle.hessian)
-    zero = v == 0
-    return value, jnp.where(zero, 0.0, sign * dv), dz, dvv, jnp.where(zero, 0.0, sign * dvz), dzz
+    return value, _odd(v, sign * dv), dz, dvv, _odd(v, sign * dvz), dzz
 
 
 @log_kv.defjvp

@@ -105,17 +105,17 @@ def _frame(v: jax.Array, z: jax.Array, rule: _Rule) -> _Frame:
 
 def _sums(frame: _Frame, rule: _Rule, order: int) -> tuple[jax.Array, ...]:
     """Σ e^-φ times 1 (order 0), and u, f, g (order 1), and their six products (order 2)."""
-    growth, shrinkage = jnp.expm1(frame.step), jnp.expm1(-frame.step)
+    growth = jnp.expm1(frame.step)
 
     def block(i: jax.Array, totals: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         u = frame.first + (_BLOCK * i.astype(frame.step.dtype)) * frame.step
-        # both: e^-u - 1 taken as -e / (1 + e) cancels where u << 0
-        e, d = jnp.expm1(u), jnp.expm1(-u)
+        e, power = jnp.expm1(u), jnp.exp(u)
         for k in range(_BLOCK):
             if k > 0:
                 # one exponential per node: e^(u+h) - 1 from e^u - 1
-                u, e, d = u + frame.step, e + growth * (1 + e), d + shrinkage * (1 + d)
-            f, g = e - u, d + u
+                u, e, power = u + frame.step, e + growth * (1 + e), power + growth * power
+            # 1 + e cancels at u << 0; near 0 it makes the errors of f and g those of one shift of u
+            f, g = e - u, u - e / jnp.where(e > -0.5, 1 + e, power)
             weight = jnp.exp(-(frame.half_sum * f + frame.half_gap * g))
             terms = [weight]
             if order > 0:

@@ -128,7 +128,8 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
     """
     log_y, inverse_y, y = (float(x) for x in eta)
     owner = "GeneralizedInverseGaussian (cpu)"
-    feasible = inverse_y > 0 and y > 0 and -np.log(inverse_y) < log_y < np.log(y)
+    finite = np.all(np.isfinite([log_y, inverse_y, y]))
+    feasible = finite and inverse_y > 0 and y > 0 and -np.log(inverse_y) < log_y < np.log(y)
     require(bool(feasible), owner, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
             "pass the mean of (log y, 1/y, y) over data that vary")  # fmt: skip
     s, mean = np.sqrt(y / inverse_y), np.sqrt(y * inverse_y)

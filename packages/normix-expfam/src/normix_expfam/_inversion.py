@@ -79,6 +79,7 @@ class _Point(NamedTuple):
 class _State(NamedTuple):
     point: _Point
     objective: jax.Array
+    noise: jax.Array  # rounding error of the objective
     step: jax.Array  # (Δp, Δα, Δβ), Newton's at `point`
     decrement: jax.Array  # λ² = gᵀH⁻¹g, twice the likelihood still to be gained
     slope: jax.Array  # of the objective along -step
@@ -103,10 +104,8 @@ def _moved(point: _Point, step: jax.Array, length: jax.Array) -> _Point:
     return _recentred(point.p + length * step[0], 2 * alpha / y0, 2 * beta * y0)
 
 
-def _evaluate(
-    point: _Point, log_y: jax.Array, mean: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """F, Newton step in (p, α, β), decrement and slope, for scaled η = (log_y, mean, mean)."""
+def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> tuple[jax.Array, ...]:
+    """F, its noise, Newton step in (p, α, β), decrement and slope, for η = (log_y, mean, mean)."""
     z = 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta)
     kv = log_kv_moments(point.p, z)
     y0 = jnp.exp(point.log_y0)
@@ -118,6 +117,8 @@ def _evaluate(
         - (point.p * target_u - point.alpha * (up - 1) - point.beta * (down - 1))
     )  # fmt: skip
     target = jnp.stack([target_u, up - 1 - target_u, down - 1 + target_u])
+    terms = 1 + jnp.abs(kv.log_kv) + jnp.abs(point.p * kv.saddle) + jnp.abs(objective)
+    noise = jnp.finfo(terms.dtype).eps * terms
     gradient, hessian = kv.mean - target, jnp.asarray(kv.cov)
     # Newton in the natural parameters (k, -α, -β) of (u, f, g), that is in (k, α, β) after a
     # change of sign
@@ -135,7 +136,7 @@ def _evaluate(
         fixed = fixed | (step < least)
     step = jnp.maximum(step, least)
     k, da, db = step[0], step[1], step[2]
-    return objective, jnp.stack([k + da - db, da, db]), decrement, -gradient @ step
+    return objective, noise, jnp.stack([k + da - db, da, db]), decrement, -gradient @ step
 
 
 def _newton_step(
@@ -178,18 +179,19 @@ def _newton(
 
     def body(state: _State) -> _State:
         trial = _moved(state.point, state.step, state.length)
-        objective, step, decrement, slope = _evaluate(trial, log_y, mean)
-        noise = eps * (1 + jnp.abs(state.objective))
+        objective, noise, step, decrement, slope = _evaluate(trial, log_y, mean)
         gain = 1e-4 * state.length * state.slope
         # within the noise of F the decrement decides, which is computed without cancellation
-        lower = objective <= state.objective - gain + 8 * noise
-        closer = (objective <= state.objective + 1e3 * noise) & (decrement < state.decrement / 2)
+        lower = objective <= state.objective - gain + 2 * state.noise
+        closer = (objective <= state.objective + 1e3 * state.noise) & (
+            decrement < state.decrement / 2
+        )
         # so near the end a full step that gains nothing has met rounding
         rounding = (state.decrement <= 1e4 * floor(state.point)) & (decrement > state.decrement / 2)
         accept = (lower | closer) & jnp.isfinite(decrement) & ~rounding
         finished = accept & (decrement <= floor(trial))
         stalled = ~accept & (state.length < 1e-8)
-        taken = _State(trial, objective, step, decrement, slope, jnp.ones_like(objective),
+        taken = _State(trial, objective, noise, step, decrement, slope, jnp.ones_like(objective),
                        state.evaluations, finished)  # fmt: skip
         kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
         chosen: _State = jax.tree.map(lambda new, old: jnp.where(accept, new, old), taken, kept)
@@ -201,7 +203,7 @@ def _newton(
     # the first trial is the start itself: an empty step from an infinite objective
     infinite = jnp.full_like(log_y, jnp.inf)
     nothing = jnp.zeros_like(log_y)
-    first = _State(start, infinite, jnp.zeros(3, log_y.dtype), infinite, nothing,
+    first = _State(start, infinite, nothing, jnp.zeros(3, log_y.dtype), infinite, nothing,
                    jnp.ones_like(log_y), jnp.array(0, jnp.int32), jnp.array(False))  # fmt: skip
     last = jax.lax.while_loop(proceed, body, first)
     # a stall at rounding level is convergence; one above it is not

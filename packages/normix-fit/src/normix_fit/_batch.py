@@ -83,7 +83,12 @@ class BatchEMFitter(eqx.Module):
 
     def __check_init__(self) -> None:
         for name, value, rule, good in (
-            ("max_iter", self.max_iter, "be an integer >= 1", self.max_iter >= 1),
+            (
+                "max_iter",
+                self.max_iter,
+                "be an integer >= 1",
+                isinstance(self.max_iter, int) and self.max_iter >= 1,
+            ),
             ("tol", self.tol, "be > 0", self.tol > 0),
             ("gain_tol", self.gain_tol, "be > 0", self.gain_tol > 0),
         ):
@@ -115,6 +120,9 @@ class BatchEMFitter(eqx.Module):
                 "jax.config.update('jax_enable_x64', True) before making arrays for more",
                 stacklevel=2,
             )
+        model = jax.tree.map(
+            lambda leaf: leaf.astype(X.dtype) if eqx.is_inexact_array(leaf) else leaf, model
+        )
         host = np.asarray(X)
         shift, scale = host.mean(axis=0), host.std(axis=0)
         standard = jnp.asarray((host - shift) / scale)

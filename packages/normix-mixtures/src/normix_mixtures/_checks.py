@@ -29,6 +29,9 @@ def matrix_factor(owner: str, sigma: Any, L_Sigma: Any, d: int) -> jax.Array:
     matrix = as_float(sigma if L_Sigma is None else L_Sigma)
     require(matrix.shape == (d, d), owner, name, f"have shape ({d}, {d})", matrix.shape,
             "mu has that many components")  # fmt: skip
+    if is_concrete(matrix):
+        require(np.isfinite(matrix), owner, name, "be finite", np.asarray(matrix),
+                "repair the non-finite entries")  # fmt: skip
     if L_Sigma is not None:
         if is_concrete(matrix):
             lower = np.asarray(matrix)

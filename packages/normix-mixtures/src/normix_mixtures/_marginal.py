@@ -8,6 +8,7 @@ Given X = x, Y is GIG(p - d/2, a + γᵀΣ⁻¹γ, b + Q(x)), Q(x) = (x-μ)ᵀΣ
 with ψ the GIG log-partition (McNeil, Frey & Embrechts 2005, section 3.2.3).
 """
 
+import math
 from abc import abstractmethod
 from typing import Any, Literal, Self, TypeVar
 
@@ -185,7 +186,7 @@ class NormalMixture(eqx.Module):
 
     def _log_constant(self) -> Float[Array, ""]:
         joint = self.joint
-        normal = joint.dispersion.half_log_det() + joint.dimension / 2 * np.log(2 * np.pi)
+        normal = joint.dispersion.half_log_det() + joint.dimension / 2 * math.log(2 * math.pi)
         return -normal - joint.subordinator.log_partition()
 
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:

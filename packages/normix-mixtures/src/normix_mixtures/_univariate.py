@@ -6,13 +6,13 @@ convergence. All terms of the cdf are positive, and the nodes reach to where Y h
 e^-`_DEPTH`, so that both tails keep relative accuracy.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import log_ndtr, logsumexp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -68,7 +68,7 @@ class UnivariateNormalMixture(eqx.Module):
             self.b + z**2,
         )
         prior = gig_log_partition(self.p, self.a, self.b)
-        normal = z * skew - jnp.log(self.sigma) - 0.5 * np.log(2 * np.pi)
+        normal = z * skew - jnp.log(self.sigma) - 0.5 * math.log(2 * math.pi)
         return jnp.where(infinite, -jnp.inf, posterior - prior + normal)
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
