@@ -1,7 +1,6 @@
 """The JAX backend under every transformation: the same numbers, and no work beyond them."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 

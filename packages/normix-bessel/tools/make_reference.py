@@ -100,6 +100,13 @@ def _log_derivatives(v: mpf, z: mpf, step: mpf, nodes: list[Numbers]) -> Numbers
     return (value, *derivatives, ratio_down)
 
 
+def exact(v: float, z: float) -> Numbers:
+    """log K, the derivatives in the order of `DERIVATIVES`, K_{v-1} / K_v; to 30 digits or more."""
+    order, argument = mpf(v), mpf(z)
+    step = min(mpf(1) / 10, 2 / (5 * mp.sqrt(mp.hypot(order, argument))))
+    return _log_derivatives(order, argument, step, _grid(order, argument, step))
+
+
 def _reference(v: float, z: float) -> list[str]:
     order, argument = mpf(v), mpf(z)
     step = min(mpf(1) / 20, 1 / (5 * mp.sqrt(mp.hypot(order, argument))))

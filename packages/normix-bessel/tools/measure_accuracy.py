@@ -1,137 +1,137 @@
-"""Largest errors of log K_v(z) and its derivatives at the stored references, by region.
+"""Print the tables of docs/bessel.md: largest errors by region, and errors by number of nodes.
 
     uv run python packages/normix-bessel/tools/measure_accuracy.py
 
-prints the Markdown table of docs/bessel.md. The references are tests/reference.json, 30 digits
-each; the errors are
+takes about three minutes. Exact values are those of make_reference.py at random points, with
+every tenth order an integer and every tenth a half-integer. Errors are relative, log K to
+max(1, |log K|, hypot(v, z)), ∂v to max(|∂v|, 1e-3), ∂v∂z to the bound √(∂²v ∂²z) on its size.
+In float32 the inputs are rounded first, and the exact value is that of float64 there.
 
-- value: |error| / max(1, |log K|, hypot(v, z)),
-- ∂v: |error| / max(|∂v|, 1e-3), which vanishes at v = 0,
-- ∂z and the pure second derivatives: relative,
-- ∂v∂z: |error| / max(|∂v∂z|, 1e-3 √(∂²v ∂²z)), which vanishes at v = 0 as well.
-
-Rows "jax" differentiate `log_kv`; rows "cpu" take value and slopes from `log_kv_moments` and the
-second derivatives from its covariance. Rows "float32" compare with float64 at the inputs as
-float32 holds them. Results that the precision cannot hold are left out.
+The second table takes the rule with 128 nodes as exact, in the same arithmetic, and shows only
+log K: what a rule of n nodes truncates, above a rounding of 1e-15.
 """
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from make_reference import exact
 from mpmath import mp, mpf
 
-from normix_bessel import log_kv, log_kv_moments
+from normix_bessel import _saddle, log_kv
 
-REFERENCE = Path(__file__).parents[1] / "tests" / "reference.json"
-NAMES = ("log_kv", "dv", "dz", "dvv", "dvz", "dzz")
-HEADINGS = ("value", "∂v", "∂z", "∂²v", "∂v∂z", "∂²z")
-CPU_ARGUMENT = 1e-150  # below it the covariance of the moments may overflow
-FLOAT32_ARGUMENT = 1e-35
-
-hessian = jax.jit(jax.vmap(jax.hessian(log_kv, (0, 1))))
-gradient = jax.jit(jax.vmap(jax.value_and_grad(log_kv, (0, 1))))
+Limits = tuple[float, float]
 
 
-def read() -> tuple[np.ndarray, np.ndarray, dict[str, list[mpf]]]:
-    """v, z and the exact columns."""
-    stored = json.loads(REFERENCE.read_text(encoding="utf-8"))
-    columns = dict(zip(stored["columns"], zip(*stored["rows"], strict=True), strict=True))
-    v, z = (np.array(columns[name], np.float64) for name in ("v", "z"))
-    return v, z, {name: [mpf(x) for x in columns[name]] for name in NAMES}
+class Region(NamedTuple):
+    v: Limits
+    z: Limits  # log-uniform
+    count: int = 200
 
 
-def regions(v: np.ndarray, z: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """A partition of the points."""
-    small = (v < 10) & (z < 0.1)
-    large = np.hypot(v, z) > 1e3
-    yield "v < 10, z < 0.1 (series)", small
-    yield "v < 10, 0.1 ≤ z ≤ 1e3", (v < 10) & ~small & ~large
-    yield "10 ≤ v ≤ 1e3, z ≤ 1e3", (v >= 10) & ~large
-    yield "hypot(v, z) > 1e3", large
+REGIONS = (
+    Region((0, 10), (1e-300, 1e-8), 40),
+    Region((0, 10), (1e-8, 0.1)),
+    Region((0, 4), (0.1, 0.3)),
+    Region((0, 10), (0.3, 30)),
+    Region((10, 1000), (1e-8, 30)),
+    Region((0, 1000), (30, 1e5)),
+    Region((0, 1000), (1e5, 1e8)),
+    Region((1000, 1e6), (1e-300, 1e8), 100),
+)
+NODE_REGIONS = (
+    Region((0, 10), (1e-6, 1e-5)),
+    Region((0, 10), (1e-3, 0.01)),
+    Region((0, 10), (0.01, 0.1)),
+    Region((0, 10), (0.1, 0.11)),
+    Region((0, 10), (0.3, 1)),
+    Region((10, 20), (1e-300, 0.1)),
+    Region((0, 1e6), (10, 1e8)),
+)
 
 
-def by_jax(v: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
-    """Value and derivatives by automatic differentiation, in the dtype of the inputs."""
-    value, (dv, dz) = gradient(v, z)
-    (dvv, dvz), (_, dzz) = hessian(v, z)
-    found = (value, dv, dz, dvv, dvz, dzz)
-    return {name: np.asarray(x, np.float64) for name, x in zip(NAMES, found, strict=True)}
+def points(region: Region, count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    v = rng.uniform(*region.v, count)
+    v[::10] = np.round(v[::10])
+    v[1::10] = np.clip(np.round(v[1::10]) + 0.5, *region.v)
+    return v, np.exp(rng.uniform(*np.log(region.z), count))
 
 
-def by_cpu(v: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
-    """The same from the moments of the CPU backend: z cosh t - w = v u + ½(w+v) f + ½(w-v) g."""
-    m = log_kv_moments(v, z, backend="cpu")
-    weights = np.stack([v, (m.w + v) / 2, z * (z / (m.w + v)) / 2], axis=-1)
-    with np.errstate(all="ignore"):
-        dvz = -np.einsum("ij,ij->i", weights, m.cov[:, 0]) / z
-        dzz = np.einsum("ij,ijk,ik->i", weights, m.cov, weights) / z / z
-    found = (log_kv(v, z, backend="cpu"), m.dv, m.dz, m.cov[:, 0, 0], dvz, dzz)
-    return dict(zip(NAMES, found, strict=True))
+def worst(got: jax.Array, expected: list[mpf], scale: list[mpf]) -> float:
+    """Largest error of those that a double can hold."""
+    held = [
+        i for i, (y, s) in enumerate(zip(expected, scale, strict=True)) if max(abs(y), s) < 1e308
+    ]
+    got = np.asarray(got, np.float64)
+    return max(float(abs(mpf(float(got[i])) - expected[i]) / scale[i]) for i in held)
 
 
-def scales(v: np.ndarray, z: np.ndarray, exact: dict[str, list[mpf]]) -> dict[str, list[mpf]]:
-    """What each error is divided by."""
-    sizes = {name: [abs(x) for x in column] for name, column in exact.items()}
-    w = np.hypot(v, z)
-    deviation = [mp.sqrt(a * b) for a, b in zip(sizes["dvv"], sizes["dzz"], strict=True)]
-    floors = {
-        "log_kv": [max(mpf(1), mpf(float(x))) for x in w],
-        "dv": [mpf("1e-3")] * len(v),
-        "dvz": [x / 1000 for x in deviation],
-    }
-    for name, floor in floors.items():
-        sizes[name] = [max(x, y) for x, y in zip(sizes[name], floor, strict=True)]
-    return sizes
+def errors(region: Region) -> list[float]:
+    v, z = points(region, region.count)
+    columns = zip(*(exact(a, b) for a, b in zip(v.tolist(), z.tolist(), strict=True)), strict=True)
+    value, dv, dz, dvv, dvz, dzz = map(list, list(columns)[:6])
+    scale = [max(1, abs(y), mp.hypot(a, b)) for y, a, b in zip(value, v, z, strict=True)]
+    slope = jax.jit(jax.vmap(jax.value_and_grad(log_kv, (0, 1))))
+    got, (got_v, got_z) = slope(v, z)
+    (got_vv, got_vz), (_, got_zz) = jax.jit(jax.vmap(jax.hessian(log_kv, (0, 1))))(v, z)
+    found = [
+        worst(got, value, scale),
+        worst(log_kv(v, z, backend="cpu"), value, scale),
+        worst(got_v, dv, [max(abs(y), mpf("1e-3")) for y in dv]),
+        worst(got_z, dz, [abs(y) for y in dz]),
+        worst(got_vv, dvv, dvv),
+        worst(got_vz, dvz, [mp.sqrt(a * b) for a, b in zip(dvv, dzz, strict=True)]),
+        worst(got_zz, dzz, dzz),
+    ]
+    v32, z32 = v.astype(np.float32), np.maximum(z, 1e-30).astype(np.float32)
+    low = jax.tree.map(np.asarray, slope(v32, z32))
+    high = jax.tree.map(np.asarray, slope(v32.astype(np.float64), z32.astype(np.float64)))
+    size = np.maximum(np.maximum(1, np.abs(high[0])), np.hypot(v32, z32))
+    found.append(np.max(np.abs(low[0] - high[0]) / size))
+    found.append(np.max(np.abs(low[1][0] - high[1][0]) / np.maximum(1, np.abs(high[1][0]))))
+    fits = np.abs(high[1][1]) < 3e38
+    found.append(np.max(np.abs(low[1][1] / high[1][1] - 1)[fits]))
+    return found
 
 
-def largest(
-    got: dict[str, np.ndarray],
-    exact: dict[str, list[mpf]],
-    scale: dict[str, list[mpf]],
-    keep: np.ndarray,
-    holds: float,
-) -> list[str]:
-    """One row: the largest scaled error per quantity; inf if a result is not finite."""
-    row = []
-    for name in NAMES:
-        errors = [
-            float(abs(mpf(float(got[name][i])) - exact[name][i]) / scale[name][i])
-            if np.isfinite(got[name][i])
-            else np.inf
-            for i in np.flatnonzero(keep)
-            if abs(exact[name][i]) < holds
-        ]
-        row.append(f"{max(errors):.1e}" if errors else "-")
-    return row
+def by_nodes(region: Region, depth: float, blocks: int) -> jax.Array:
+    """log K by the rule with 8 `blocks` nodes, at the same points for every rule."""
+    rule = _saddle._Rule(depth, blocks)
+
+    @jax.jit
+    def evaluate(v: jax.Array, z: jax.Array) -> jax.Array:
+        frame = _saddle._frame(v, z, rule)
+        return _saddle._log_kv(v, frame, *_saddle._sums(frame, rule, 0))
+
+    return evaluate(*map(jnp.asarray, points(region, 20_000)))
+
+
+def limits(region: Region) -> str:
+    return " | ".join(f"{low:g} to {high:g}" for low, high in (region.v, region.z))
 
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    with mp.workdps(40):
-        v, z, exact = read()
-        scale = scales(v, z, exact)
-        safe = np.where(z >= FLOAT32_ARGUMENT, z, 1.0)
-        v32, z32 = v.astype(np.float32), safe.astype(np.float32)
-        wide = by_jax(v32.astype(np.float64), z32.astype(np.float64))
-        exact32 = {name: [mpf(float(x)) for x in column] for name, column in wide.items()}
-        scale32 = scales(v32.astype(np.float64), z32.astype(np.float64), exact32)
-        largest64, largest32 = float(np.finfo(np.float64).max), float(np.finfo(np.float32).max)
-        every, held = np.ones(len(v), bool), z >= CPU_ARGUMENT
-        cases = (
-            ("jax", by_jax(v, z), exact, scale, every, largest64),
-            ("cpu", by_cpu(v, z), exact, scale, held, largest64),
-            ("jax, float32", by_jax(v32, z32), exact32, scale32, z >= FLOAT32_ARGUMENT, largest32),
-        )
-        print("| region | backend | points |", " | ".join(HEADINGS), "|")
-        print("|---|---|---|" + "---|" * len(HEADINGS))
-        for region, inside in regions(v, z):
-            for backend, got, true, sizes, usable, holds in cases:
-                keep = inside & usable
-                row = largest(got, true, sizes, keep, holds)
-                print("|", " | ".join([region, backend, str(keep.sum()), *row]), "|")
+    mp.dps = 45
+    names = "log K|CPU log K|∂v|∂z|∂²v|∂v∂z|∂²z|float32 log K|float32 ∂v|float32 ∂z"
+    print(f"| v | z | {names.replace('|', ' | ')} |")
+    print("|---|---|" + "---|" * 10)
+    for region in REGIONS:
+        cells = " | ".join(f"{error:.0e}" for error in errors(region))
+        print(f"| {limits(region)} | {cells} |", flush=True)
+
+    rules = [(38.0, blocks) for blocks in (5, 6, 7, 8)] + [(18.0, blocks) for blocks in (3, 4)]
+    titles = [f"{8 * blocks} nodes, depth {depth:g}" for depth, blocks in rules]
+    print("\n| v | z | " + " | ".join(titles) + " |")
+    print("|---|---|" + "---|" * len(rules))
+    for region in NODE_REGIONS:
+        dense = by_nodes(region, 42.0, 16 if region.z[0] >= 0.1 or region.v[0] >= 10 else 64)
+        v, z = points(region, 20_000)
+        scale = np.maximum(np.maximum(1, np.abs(dense)), np.hypot(v, z))
+        found = [np.max(np.abs(by_nodes(region, *rule) - dense) / scale) for rule in rules]
+        print(f"| {limits(region)} | " + " | ".join(f"{error:.0e}" for error in found) + " |")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def flow(shared_data):
 def test_the_inverse_gaussian_fit_to_repair_times_is_the_published_one(shared_data):
     hours = np.loadtxt(shared_data / "repair_times.csv", skiprows=1)
     law = InverseGaussian.fit_mle(hours)
-    # Chhikara & Folks (1977), Technometrics 19, 461: mu = 3.61, lambda = 1.66
+    # the data of von Alven (1964), fitted by Chhikara & Folks (1977)
     assert f"{float(law.mu):.3f}" == "3.607"
     assert f"{float(law.lam):.3f}" == "1.659"
 

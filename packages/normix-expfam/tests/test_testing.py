@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_expfam import ExponentialFamily, Gamma, testing
+from normix_expfam import GIG, ExponentialFamily, Gamma, testing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -144,7 +144,7 @@ class WrongInverse(Rayleigh):
 
 class WrongSampler(Rayleigh):
     def sample(self, key, shape=()):
-        return 1.02 * Rayleigh.sample(self, key, shape)
+        return 1.05 * Rayleigh.sample(self, key, shape)
 
 
 class NegativeDraws(Rayleigh):
@@ -153,16 +153,15 @@ class NegativeDraws(Rayleigh):
 
 
 class AlwaysDouble(Rayleigh):
-    @classmethod
-    def _log_partition_from_theta(cls, theta):
-        return -jnp.log(-2 * theta[0].astype(jnp.float64))
+    def sample(self, key, shape=()):
+        return Rayleigh.sample(self, key, shape).astype(jnp.float64)
 
 
 class CoarseInSingle(Rayleigh):
     @classmethod
     def _log_partition_from_theta(cls, theta):
-        one = jnp.asarray(1e6, theta.dtype)
-        return (one - jnp.log(-2 * theta[0])) - one
+        error = 1e-3 if theta.dtype == jnp.float32 else 0.0
+        return error - jnp.log(-2 * theta[0])
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ class CoarseInSingle(Rayleigh):
         (WrongInverse, "check_inverse_cpu", "likelihood of eta -> theta on the CPU: got"),
         (WrongSampler, "check_sampling", "mean of t over 20000 draws = grad hook: got"),
         (NegativeDraws, "check_sampling", "draws lie in the support"),
-        (AlwaysDouble, "check_single_precision", "psi keeps float32: got float64"),
+        (AlwaysDouble, "check_single_precision", "draws keep float32: got float64"),
         (CoarseInSingle, "check_single_precision", "psi in float32: got"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else value.split(" =")[0],
@@ -200,7 +199,7 @@ def test_a_hook_that_is_nan_is_found():
         def _grad_log_partition(cls, theta):
             return theta * jnp.nan
 
-    with pytest.raises(AssertionError, match="^Nan: hooks are not nan"):
+    with pytest.raises(AssertionError, match=r"^Nan: hooks are not nan"):
         testing.check_family(Nan(2.0))
 
 
@@ -212,9 +211,7 @@ def test_single_precision_parameters_are_refused_with_a_remedy():
 
 
 def test_what_is_infinite_must_be_declared():
-    from normix_expfam import GIG
-
-    with pytest.raises(AssertionError, match="mean statistics are finite: got|is finite: got"):
+    with pytest.raises(AssertionError, match="mean statistics are finite: got"):
         testing.check_density(GIG(0.7, 2.0, 0.0))
 
 

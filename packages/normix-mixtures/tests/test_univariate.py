@@ -98,3 +98,13 @@ def test_tails_are_jittable_and_vmappable_over_laws(make):
     stacked = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *laws)
     got = eqx.filter_jit(eqx.filter_vmap(lambda law: law.cdf(0.3)))(stacked)
     np.testing.assert_allclose(got, [float(law.cdf(0.3)) for law in laws], rtol=1e-13)
+
+
+def test_subordinators_with_nearly_all_orders_of_magnitude():
+    """Log Y so wide that e^u overflows at the depth of the nodes."""
+    parts = (np.zeros(1), np.full(1, 0.5), np.eye(1))
+    for p, a, b in ((0.05, 2.0, 0.0), (-0.05, 0.0, 2.0)):
+        law = GeneralizedHyperbolic.from_classical(*parts, p=p, a=a, b=b).project(np.ones(1))
+        got = np.asarray(law.cdf(np.array([-1.0, 0.0, 1.0])))
+        assert np.all(np.diff(got) > 0)
+        np.testing.assert_allclose(got + law.sf(np.array([-1.0, 0.0, 1.0])), 1, rtol=1e-12)

@@ -29,8 +29,8 @@ class _Rule(NamedTuple):
     blocks: int
 
 
-# 56 nodes leave at most 5e-16 for z >= 0.1 at any v, and for v >= 10 at any z;
-# 32 leave 1e-8 in float32 on the same domain (docs/bessel.md has the measurement).
+# 56 nodes leave less than rounding for z >= 0.1 at any v, and for v >= 10 at any z;
+# 32 leave 2e-10 at the float32 depth on the same domain (docs/bessel.md has the measurement).
 _RULES = {np.dtype(np.float64): _Rule(38.0, 7), np.dtype(np.float32): _Rule(18.0, 4)}
 # The covariance weighs the tails with e^(2|u|), so it needs them deeper.
 _DEEP_RULES = {np.dtype(np.float64): _Rule(56.0, 8), np.dtype(np.float32): _Rule(30.0, 5)}

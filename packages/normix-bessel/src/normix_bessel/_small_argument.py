@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 ORDER_LIMIT = 10.0
-"""The series serves |v| < ORDER_LIMIT and z < ARGUMENT_LIMIT; NUMERICS in docs/bessel.md."""
+"""The series serves |v| < ORDER_LIMIT and z < ARGUMENT_LIMIT, as docs/bessel.md measures."""
 ARGUMENT_LIMIT = 0.1
 
 _TERMS = 8  # q^8 / 8! < 4e-26 at z = ARGUMENT_LIMIT

@@ -133,6 +133,7 @@ def _rule(law: UnivariateNormalMixture) -> _Rule:
     y0 = mode_of_log(law.p, law.a, law.b)
     alpha, beta = law.a * y0 / 2, law.b / y0 / 2
     tiny = jnp.finfo(alpha.dtype).tiny
+    furthest = 0.9 * math.log(float(jnp.finfo(alpha.dtype).max))  # e^u stays finite
 
     def end(main: Array, other: Array, depth: ArrayLike) -> Array:
         """u > 0 with main f(u) + other g(u) = depth; f >= cosh - 1, g >= u²/(2 + 2u/3)."""
@@ -140,9 +141,11 @@ def _rule(law: UnivariateNormalMixture) -> _Rule:
         u = jnp.minimum(
             jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x)), y / 3 + jnp.hypot(y / 3, jnp.sqrt(2 * y))
         )
+        u = jnp.minimum(u, furthest)
         for _ in range(8):
             e, d = jnp.expm1(u), jnp.expm1(-u)
             u = u - (main * (e - u) + other * (d + u) - depth) / (main * e - other * d)
+            u = jnp.minimum(u, furthest)
         return u
 
     left_depth = jnp.clip(_DEPTH / 2 * law.p, _LEAST_DEPTH, _DEPTH)
