@@ -75,6 +75,28 @@ def test_a_start_leads_to_the_same_law(box):
     assert np.quantile(relative_error(moments(laws), eta), 0.999) < 1e-9
 
 
+def test_no_problem_of_the_box_holds_up_its_batch(box):
+    steps = np.asarray(_solve(moments(box), np.zeros((SIZE, 3))).steps)
+    assert np.median(steps) <= 7
+    assert np.max(steps) <= 30
+
+
+@pytest.mark.parametrize("change", [1e-6, 1e-2, 1.0])
+def test_concentrated_laws_are_reached_from_nearby_starts(change):
+    # differences of the objective are rounding here: the decrement has to decide
+    rng = np.random.default_rng(4)
+    p, z = rng.uniform(-50, 50, SIZE), 10 ** rng.uniform(3, 5, SIZE)
+    ratio = 10 ** rng.uniform(-2, 2, SIZE)
+    laws = np.stack([p, z * ratio, z / ratio], axis=-1)
+    eta = moments(laws)
+    found = _solve(eta, laws * np.exp(change * np.array([0, 1, -1])))
+    np.testing.assert_array_equal(found.status, InversionStatus.CONVERGED)
+    assert np.max(np.asarray(found.steps)) <= (8 if change < 1e-3 else 60)
+    back = moments(np.stack(found[:3], axis=-1))
+    scale = np.abs(eta) + np.array([1, 0, 0]) / np.sqrt(z)[:, None]
+    assert np.max(np.abs(back - eta) / scale) < 1e-9
+
+
 exponents = st.floats(-2, 2)
 
 
@@ -203,6 +225,14 @@ def test_the_cpu_solver_reaches_the_same_likelihood():
         found = [GIG.from_expectation(row, backend=backend) for row in eta]
         reached[backend] = likelihood([[law.p, law.a, law.b] for law in found], eta)
     assert np.max(np.abs(reached["cpu"] - reached["jax"])) < 1e-9
+
+
+@pytest.mark.parametrize("law", [(-8.5, 650.0, 340.0), (25.8, 1.4, 1.4e5), (-50.0, 1e6, 1e6)])
+def test_the_cpu_solver_does_not_stop_short_at_concentrated_laws(law):
+    eta = moments([law])[0]
+    found = GIG.from_expectation(eta, backend="cpu")
+    reached, best = likelihood([[found.p, found.a, found.b], law], eta)
+    assert abs(reached - best) <= 1e-11 * max(1, law[1] + law[2])
 
 
 def test_the_solver_calls_nothing_on_the_host():

@@ -61,7 +61,7 @@ def test_every_fit_is_monotone_and_says_how_it_ended(kind, name):
         if result.status == Status.UNBOUNDED:
             p, _, b = result.model.joint.subordinator_as_gig()
             assert float(b) == 0
-            assert float(p) <= D / 2
+            assert float(p) <= D / 2 + 0.25  # its successor, which was not taken, is below
         if result.converged:
             assert_stationary(result, X)
 

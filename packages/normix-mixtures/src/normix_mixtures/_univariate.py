@@ -170,7 +170,7 @@ def _log_mean(
 
     def weights(i: Array) -> tuple[Array, Array]:
         k = i * _CHUNK + jnp.arange(_CHUNK, dtype=step.dtype)
-        u = k * step - rule.left
+        u = jnp.minimum(k * step - rule.left, rule.right + step)
         e, d = jnp.expm1(u), jnp.expm1(-u)
         phi = rule.alpha * (e - u) + rule.beta * (d + u)
         return jnp.where(k < count, -phi, -jnp.inf), rule.y0 * jnp.exp(u)
