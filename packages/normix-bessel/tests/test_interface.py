@@ -33,6 +33,14 @@ def test_edge_values(padded, backend):
         np.testing.assert_array_equal(value, expected)
 
 
+def test_a_derivative_is_nan_where_the_value_is():
+    v, z = np.array([1.0, NAN, 1.0, INF, 1.0]), np.array([-1.0, 1.0, NAN, INF, 2.0])
+    dv, dz = jax.jit(jax.vmap(jax.grad(log_kv, (0, 1))))(v, z)
+    expected = [True, True, True, True, False]
+    np.testing.assert_array_equal(np.isnan(dv), expected)
+    np.testing.assert_array_equal(np.isnan(dz), expected)
+
+
 def test_an_edge_value_leaves_its_neighbours_alone(padded, gradient_of):
     v, z = np.array([1.0, 1.0, INF, 1.0, 0.5]), np.array([2.0, 0.0, 1.0, NAN, 1e-9])
     _, gradient = padded(gradient_of, v, z)

@@ -116,11 +116,14 @@ def _working(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
 
 def _with_edges(v: jax.Array, z: jax.Array, value: jax.Array) -> jax.Array:
     """The value inside the domain, its limits on the boundary, nan outside."""
-    edge = jnp.where((z == 0) | (jnp.isinf(v) & (z < jnp.inf)), jnp.inf, jnp.nan)
-    edge = jnp.where((z == jnp.inf) & jnp.isfinite(v), -jnp.inf, edge)
-    edge = jnp.where((z < 0) | jnp.isnan(z) | jnp.isnan(v), jnp.nan, edge)
+    infinite_order = jnp.isinf(v) & (z < jnp.inf)
+    edge = jnp.where((z == 0) | infinite_order, jnp.inf, -jnp.inf)
+    invalid = (z < 0) | jnp.isnan(z) | jnp.isnan(v) | (jnp.isinf(v) & jnp.isinf(z))
+    # nan that depends on v and z, so that derivatives there are nan too and not a silent 0
+    nothing = jnp.where(invalid, v + z, 0.0) * jnp.nan
     regular = jnp.isfinite(v) & jnp.isfinite(z) & (z > 0)
-    return jnp.where(regular, value.astype(v.dtype), edge.astype(v.dtype))
+    outside = jnp.where(invalid, nothing, edge.astype(v.dtype))
+    return jnp.where(regular, value.astype(v.dtype), outside)
 
 
 @jax.jit

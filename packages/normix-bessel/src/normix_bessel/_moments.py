@@ -32,8 +32,8 @@ class KvMoments(NamedTuple):
         mean: means of (u, f, g), shape (..., 3).
         cov: covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for.
 
-    Below z = 1e-150 the moments of e^-|t| and their covariances can overflow to inf at orders
-    |v| < 2, where they exceed the largest double; `log_kv` and its derivatives do not.
+    Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders |v| < 10 the covariance, at
+    |v| <= 1/2 also the mean of e^-|t|, can be inf or nan; `log_kv` and its derivatives are not.
     """
 
     log_kv: Array
