@@ -61,7 +61,8 @@ def test_every_fit_is_monotone_and_says_how_it_ended(kind, name):
         if result.status == Status.UNBOUNDED:
             p, _, b = result.model.joint.subordinator_as_gig()
             assert float(b) == 0
-            assert float(p) <= D / 2 + 0.25  # its successor, which was not taken, is below
+            # a cusp or worse at μ, in this model or in its successor, which was not taken
+            assert float(p) <= D / 2 + 1.25
         if result.converged:
             assert_stationary(result, X)
 

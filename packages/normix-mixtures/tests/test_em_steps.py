@@ -107,7 +107,7 @@ def test_m_step_maximises_the_complete_data_likelihood(model, X):
 SHAPES = {1: 40, 2: 12, 4: 60}  # few, so that compiled functions are shared
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     d=st.sampled_from(sorted(SHAPES)),
     seed=st.integers(0, 2**32 - 1),

@@ -191,7 +191,8 @@ def _e_step(
     expectations = model.e_step(X, backend=settings.e_step_backend)
     log_likelihood = jnp.sum(expectations.log_prob)
     p, _, b = model.joint.subordinator_as_gig()
-    spike = (b == 0) & (p <= model.dimension / 2)  # the density is infinite at μ
+    # at μ E 1/Y given x is infinite; the density is, for p <= d/2, or it has a cusp
+    spike = (b == 0) & (p <= model.dimension / 2 + 1)
     met = jnp.max(expectations.inverse_y) > _LARGEST_INVERSE
     unbounded = (log_likelihood == jnp.inf) | (spike & met)
     finite = jnp.isfinite(log_likelihood) & jnp.all(

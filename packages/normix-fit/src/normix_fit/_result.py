@@ -48,8 +48,9 @@ _MESSAGES = {
     ),
     Status.MAX_ITER: "max_iter was reached before convergence; raise max_iter or loosen tol",
     Status.UNBOUNDED: (
-        "mu met a data point where the density of the family is infinite, so the likelihood has "
-        "no maximum; remove repeated rows, or fit a family with b > 0 such as nig or gh"
+        "mu met a data point where the density of the family is infinite, or for "
+        "d/2 < p <= d/2 + 1 has a cusp: EM cannot go on, and the likelihood may have no maximum; "
+        "remove repeated rows, or fit a family with b > 0 such as nig or gh"
     ),
     Status.SINGULAR_DISPERSION: (
         "the dispersion became singular; look for columns that are linearly dependent or rows "
