@@ -1,7 +1,7 @@
 """The stored references and the compiled results that several tests look at."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,23 +48,27 @@ class Reference:
         """max(1, |log K|, hypot(v, z)): what the rounding of log K is proportional to."""
         return np.maximum(np.maximum(1.0, np.abs(self["log_kv"])), np.hypot(self.v, self.z))
 
-    def errors(self, name: str, got: Any, scale: np.ndarray | None = None) -> np.ndarray:
-        """|got - exact| / scale, relative to |exact| by default; 0 where no double holds it.
+    def exact(self, name: str) -> list[mpf]:
+        return self._exact[name]
 
-        A result that is not finite has an infinite error.
-        """
-        exact = self._exact[name]
-        scale = np.abs(self[name]) if scale is None else scale
+    def errors(self, name: str, got: Any, scale: np.ndarray | None = None) -> np.ndarray:
+        """|got - exact| / scale, relative to |exact| by default: see `errors_from`."""
+        return self.errors_from(
+            self._exact[name], got, np.abs(self[name]) if scale is None else scale
+        )
+
+    def errors_from(self, exact: list[mpf], got: Any, scale: Sequence[Any]) -> np.ndarray:
+        """|got - exact| / scale; 0 where no double holds it, infinite where got is not finite."""
         found = []
         for x, y, s in zip(np.asarray(got, np.float64), exact, scale, strict=True):
-            if abs(y) > _LARGEST or np.isinf(s):
+            if abs(y) > _LARGEST or (isinstance(s, float) and np.isinf(s)):
                 found.append(0.0)
             elif not np.isfinite(x):
                 found.append(np.inf)
             else:
                 with mp.workdps(40):
                     error = abs(mpf(float(x)) - y)
-                    found.append(float(error / mpf(float(s))) if error else 0.0)
+                    found.append(float(error / mpf(s)) if error else 0.0)
         return np.array(found)
 
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_bessel import log_kv
+from normix_bessel import log_kv, log_kve
+from normix_bessel._small_argument import ARGUMENT_LIMIT
 
 
 def test_the_value_beside_a_gradient_is_that_without(reference, derivatives):
@@ -21,7 +22,8 @@ def test_the_order_derivative_is_exact(reference, derivatives):
     assert errors.max() <= 3e-15
     assert np.median(errors) <= 2e-16
     errors = reference.errors("dv", derivatives["dv"], np.maximum(size, 1e-3))
-    assert errors.max() <= 5e-13
+    assert errors.max() <= 4e-13
+    assert errors[size >= 5e-3].max() <= 1e-13
 
 
 def test_the_order_derivative_is_exactly_0_at_order_0(reference, derivatives):
@@ -33,14 +35,23 @@ def test_the_order_derivative_is_exactly_0_at_order_0(reference, derivatives):
 
 
 def test_the_argument_derivative_is_exact(reference, derivatives):
-    assert reference.errors("dz", derivatives["dz"]).max() <= 1e-14
+    assert reference.errors("dz", derivatives["dz"]).max() <= 2e-14
+
+
+def test_the_argument_derivative_of_log_kve_does_not_cancel(reference, padded):
+    """It is ∂z log K + 1, down to -1 / (2 z) for large z."""
+    slope = jax.jit(jax.vmap(jax.grad(log_kve, 1)))
+    got = padded(slope, reference.v, reference.z)
+    exact = [x + 1 for x in reference.exact("dz")]
+    scale = [abs(x) for x in exact]
+    assert reference.errors_from(exact, got, scale).max() <= 2e-14
 
 
 @pytest.mark.parametrize("name", ["dvv", "dzz"])
 def test_pure_second_derivatives_are_exact(reference, derivatives, name):
     errors = reference.errors(name, derivatives[name])
-    assert errors.max() <= 2e-12
-    assert errors[np.hypot(reference.v, reference.z) <= 1e3].max() <= 5e-13
+    assert errors.max() <= 2e-13
+    assert errors[reference.z >= ARGUMENT_LIMIT].max() <= 1e-14
     assert np.all(derivatives[name] > 0)
 
 
@@ -48,9 +59,8 @@ def test_the_mixed_second_derivative_is_exact(reference, derivatives):
     """Relative, but for a floor of 1e-3 of the bound √(∂²v ∂²z) where it vanishes."""
     bound = reference.deviation("vz")
     scale = np.maximum(np.abs(reference["dvz"]), 1e-3 * bound)
-    errors = reference.errors("dvz", derivatives["dvz"], scale)
-    assert errors[np.hypot(reference.v, reference.z) <= 1e3].max() <= 5e-12
-    assert reference.errors("dvz", derivatives["dvz"], bound).max() <= 1e-12
+    assert reference.errors("dvz", derivatives["dvz"], scale).max() <= 4e-13
+    assert reference.errors("dvz", derivatives["dvz"], bound).max() <= 2e-14
     # ∂z of ∂v and ∂v of ∂z; where ∂²z overflows the second meets 0 x inf
     held = reference.z > 1e-150
     np.testing.assert_allclose(derivatives["dvz"][held], derivatives["dzv"][held], rtol=1e-12)
@@ -79,10 +89,13 @@ def test_third_derivatives_are_right(reference):
         assert errors[keep].max() <= 1e-11, powers
 
 
-def test_slopes_survive_where_the_square_of_the_argument_underflows(gradient_of, hessian_of):
+def test_slopes_survive_where_the_square_of_the_argument_underflows(
+    reference, gradient_of, hessian_of
+):
     """Orders of every fractional part from the smallest normal argument on."""
-    v = np.linspace(0.0, 11.9, 302)
-    z = np.geomspace(1e-307, 1e-140, 302)
+    size = len(reference.v)  # compiled already
+    v = np.linspace(0.0, 11.9, size)
+    z = np.geomspace(1e-307, 1e-140, size)
     _, (dv, _) = gradient_of(v, z)
     (vv, vz), _ = hessian_of(v, z)
     # z -> 0: |v| (log K) ~ v log(2/z) + log Γ(v) - log 2, up to z^2v
@@ -109,10 +122,11 @@ def test_float32_gradients_are_right_to_2e5(reference, gradient_of):
     assert np.max(error_z[held]) <= 4e-6
 
 
-def test_float32_curvatures_reach_to_small_arguments(hessian_of):
+def test_float32_curvatures_reach_to_small_arguments(reference, hessian_of):
     """∂²z is held by float32 where 1 / z² is not."""
-    v = np.linspace(0.0, 9.9, 302).astype(np.float32)
-    z = np.geomspace(5e-20, 1e-3, 302).astype(np.float32)
+    size = len(reference.v)
+    v = np.linspace(0.0, 9.9, size).astype(np.float32)
+    z = np.geomspace(5e-20, 1e-3, size).astype(np.float32)
     got = jax.tree.map(np.asarray, hessian_of(v, z))
     expected = jax.tree.map(np.asarray, hessian_of(v.astype(np.float64), z.astype(np.float64)))
     held = expected[1][1] < 3e38

@@ -1,10 +1,13 @@
 """log K_v(z) against the stored references, in both backends and both precisions."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
-from normix_bessel import log_kv
+from normix_bessel import kv, kve, log_kv, log_kve
 
 
 def test_the_reference_covers_the_domain(reference):
@@ -18,6 +21,46 @@ def test_jax_is_right_to_2e15(reference):
     errors = reference.errors("log_kv", log_kv(reference.v, reference.z), reference.scale)
     assert errors.max() <= 2e-15
     assert np.median(errors) <= 2e-16
+
+
+def test_log_kve_has_no_part_of_z_in_its_error(reference):
+    """Against max(1, |log(e^z K)|, |v|): at v = 0 a few units for z up to 2e9."""
+    exact = [x + mpf(z) for x, z in zip(reference.exact("log_kv"), reference.z, strict=True)]
+    size = np.array([abs(float(x)) for x in exact])
+    scale = np.maximum(np.maximum(1.0, size), reference.v)
+    got = {b: log_kve(reference.v, reference.z, backend=b) for b in ("jax", "cpu")}
+    assert reference.errors_from(exact, got["jax"], scale).max() <= 4e-15
+    assert reference.errors_from(exact, got["cpu"], scale).max() <= 5e-14
+
+
+@pytest.mark.parametrize("backend", ["jax", "cpu"])
+@pytest.mark.parametrize("function", [kv, kve])
+def test_the_functions_themselves(reference, backend, function):
+    """Relative to the value, times max(1, |log|, |v|) for what an exponential makes of them."""
+    log = reference.exact("log_kv")
+    if function is kve:
+        log = [x + mpf(z) for x, z in zip(log, reference.z, strict=True)]
+    held = np.array([-600 < x < 600 for x in log])
+    assert held.sum() >= 150
+    exact = [mp.exp(x) if h else mpf(1) for x, h in zip(log, held, strict=True)]
+    size = np.array([float(x) * max(1.0, abs(float(y))) for x, y in zip(exact, log, strict=True)])
+    got = np.where(held, function(reference.v, reference.z, backend=backend), 1.0)
+    scale = size * np.maximum(1.0, reference.v)
+    assert reference.errors_from(exact, got, scale).max() <= 5e-14
+    above = np.array([x > 710 for x in log])
+    below = np.array([x < -746 for x in log])
+    found = np.asarray(function(reference.v, reference.z, backend=backend))
+    np.testing.assert_array_equal(found[above], np.inf)
+    np.testing.assert_array_equal(found[below], 0.0)
+
+
+def test_kv_keeps_its_digits_where_it_is_small(padded):
+    """e^-z K_v e^z has a relative error of a few roundings at K = 1e-260, where log K has 600."""
+    z = np.linspace(100.0, 600.0, 40)
+    expected = np.sqrt(np.pi / (2 * z)) * np.exp(-z)
+    for backend in ("jax", "cpu"):
+        got = padded(partial(kv, backend=backend), np.full_like(z, 0.5), z)
+        np.testing.assert_allclose(got, expected, rtol=4e-15)
 
 
 def test_cpu_is_right_to_5e14(reference):

@@ -43,23 +43,25 @@ def _points() -> list[tuple[float, float]]:
     def around(x: float) -> list[float]:
         return [math.nextafter(x, 0.0), x]
 
-    corner_edge = product([0.0, 0.2, 2.3, 5.5, 9.0, 9.9], around(0.1))
-    corner_top = product(around(10.0), [1e-8, 1e-3, 0.0999, 0.1, 3.0])
-    halves = [(order, z) for k in (0.5, 1.5, 4.5, 9.5) for order in around(k) for z in (1e-8, 0.05)]
-    worst = [(0.176, 0.1126), (0.11, 0.12), (0.22, 0.109), (0.33, 0.102), (3.1, 0.101)]
+    corner_edge = product([0.0, 0.2, 2.3, 4.5, 6.2, 6.9], around(0.3))
+    corner_top = product(around(7.0), [1e-8, 1e-3, 0.2999, 0.3, 3.0])
+    halves = [(order, z) for k in (0.5, 1.5, 4.5, 6.5) for order in around(k) for z in (1e-8, 0.05)]
+    worst = [(0.176, 0.3126), (0.11, 0.32), (0.22, 0.309), (0.33, 0.302), (3.1, 0.301)]
+    # hypot(v, z) = 64, where a batch changes to the uniform expansion
+    far = [(0.0, 64.0), (1e-4, 64.0), (38.4, 51.2), (51.2, 38.4), (64.0, 1e-3), (64.0, 1e-200)]
     near_integer = [(k + d, 0.02) for k in (1.0, 2.0, 8.0) for d in (-1e-9, 0.0, 1e-9)]
     # where scipy.special.kve overflows, or is nan
     overflow = [
         *[(234.5, z) for z in (1.0, 5.0, 9.0, 14.0, 20.0)],
         *[(1000.0, z) for z in (0.5, 400.0, 600.0, 650.0)],
-        *[(39.9, 1e-8), (40.1, 1e-8), (9.99, 1e-40), (11.4, 1e-30), (38.0, 1e-9)],
+        *[(39.9, 1e-8), (40.1, 1e-8), (6.99, 1e-40), (9.99, 1e-40), (11.4, 1e-30), (38.0, 1e-9)],
         *[(v, z) for v in (0.0, 2.5, 1e4) for z in (2.0**29, 2.0**30 + 64, 2.0**31)],
     ]
     tiny = product([0.0, 1e-8, 0.5, 0.9, 1.0, 2.7, 9.75], [1e-300, 1e-160, 1e-60, 1e-30, 1e-15])
     huge = product([1e4, 1e5, 1e6], [1e-300, 1e-30, 1e-3, 10.0, 4e3, 1e6, 1e8])
     wide = product([0.0, 0.7, 25.0, 950.0], [1e6, 1e8])
     groups = (
-        *(bulk, corner_edge, corner_top, halves, near_integer, worst),
+        *(bulk, corner_edge, corner_top, halves, near_integer, worst, far),
         *(overflow, tiny, huge, wide),
     )
     return list(dict.fromkeys(point for group in groups for point in group))

@@ -1,7 +1,8 @@
 """log K_v(z), the modified Bessel function of the second kind, with exact derivatives.
 
-`log_kv` gives the logarithm, `log_kv_moments` the value together with the moments that its
-gradient, its Hessian and the ratios of neighbouring orders are made of.
+`log_kv` gives the logarithm, `log_kve` that of e^z K_v(z), `kv` and `kve` the functions
+themselves, and `log_kv_moments` the value together with the moments that its gradient, its
+Hessian and the ratios of neighbouring orders are made of.
 
 How to choose a backend: ``backend="jax"`` (the default) is traceable, runs on any device, in
 float32 or float64, and differentiates in order and argument; take it unless you have a
@@ -11,9 +12,12 @@ check, and the answer where nothing is to be compiled.
 
 from importlib.metadata import version as _version
 
+from ._api import kv as kv
+from ._api import kve as kve
 from ._api import log_kv as log_kv
 from ._api import log_kv_moments as log_kv_moments
+from ._api import log_kve as log_kve
 from ._moments import KvMoments as KvMoments
 
 __version__ = _version("normix-bessel")
-__all__ = ["KvMoments", "log_kv", "log_kv_moments"]
+__all__ = ["KvMoments", "kv", "kve", "log_kv", "log_kv_moments", "log_kve"]

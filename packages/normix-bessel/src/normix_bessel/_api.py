@@ -1,6 +1,6 @@
 """The public functions: inputs checked and broadcast, edge values, choice of backend."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -40,11 +40,33 @@ def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     Raises:
         ValueError: for an unknown backend, shapes that do not broadcast, or complex input.
     """
-    if _resolve("log_kv", backend) == "cpu":
-        from . import _cpu
+    return _evaluate("log_kv", v, z, backend)
 
-        return _cpu.log_kv(*_numpy_inputs("log_kv", v, z))
-    return _log_kv_jax(*_jax_inputs("log_kv", v, z))
+
+def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+    r"""log(e^z K_v(z)) = log K_v(z) + z, without the cancellation of that sum.
+
+    For large z it tends to ½ log(π / 2z) (DLMF 10.40.2), a few units where log K_v(z) and z
+    are both large, and its derivatives keep their relative accuracy there too. Arguments,
+    edge values, dtypes and errors are those of `log_kv`.
+    """
+    return _evaluate("log_kve", v, z, backend)
+
+
+def kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+    r"""K_v(z) = ½ ∫ exp(-z cosh t + v t) dt (DLMF 10.32.9).
+
+    The exponential of `log_kv`: inf where K_v(z) exceeds the largest number of the dtype, 0
+    where it is below the smallest. Its relative error is the absolute one of `log_kve`, a
+    few roundings of max(1, log(e^z K_v(z))). z = 0 gives inf, z = inf gives 0; arguments,
+    dtypes, other edges and errors are those of `log_kv`.
+    """
+    return _evaluate("kv", v, z, backend)
+
+
+def kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+    r"""e^z K_v(z), the exponential of `log_kve`, with the conventions of `kv`."""
+    return _evaluate("kve", v, z, backend)
 
 
 def log_kv_moments(
@@ -67,6 +89,14 @@ def log_kv_moments(
 
         return _cpu.log_kv_moments(*_numpy_inputs("log_kv_moments", v, z), covariance=covariance)
     return _moments_jax(*_jax_inputs("log_kv_moments", v, z), covariance=covariance)
+
+
+def _evaluate(name: str, v: ArrayLike, z: ArrayLike, backend: Backend) -> Any:
+    if _resolve(name, backend) == "cpu":
+        from . import _cpu
+
+        return getattr(_cpu, name)(*_numpy_inputs(name, v, z))
+    return _COMPILED[name](*_jax_inputs(name, v, z))
 
 
 def _resolve(function: str, backend: str) -> str:
@@ -93,11 +123,14 @@ def _numpy_inputs(function: str, v: Any, z: Any) -> tuple[np.ndarray, np.ndarray
     return v, z
 
 
-def _jax_inputs(function: str, v: ArrayLike, z: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def _jax_inputs(function: str, v: ArrayLike, z: ArrayLike) -> tuple[Any, Any]:
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(v, z, float)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"{function}: v and z must be real, got dtype {dtype}")
+    arrays = all(isinstance(x, np.ndarray | jax.Array) and x.dtype == dtype for x in (v, z))
+    if arrays and np.shape(v) == np.shape(z):
+        return v, z  # eager conversions would cost as much as a thousand points
     v, z = jnp.asarray(v, dtype), jnp.asarray(z, dtype)
     try:
         shape = jnp.broadcast_shapes(v.shape, z.shape)
@@ -106,39 +139,20 @@ def _jax_inputs(function: str, v: ArrayLike, z: ArrayLike) -> tuple[jax.Array, j
     return jnp.broadcast_to(v, shape), jnp.broadcast_to(z, shape)
 
 
-def _working(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Working precision, and 1 in place of inputs outside the open domain, marked."""
-    dtype = v.dtype if v.dtype in (jnp.float32, jnp.float64) else jnp.dtype(jnp.float32)
-    v, z = v.astype(dtype), z.astype(dtype)
-    regular = jnp.isfinite(v) & jnp.isfinite(z) & (z > 0)
-    return jnp.where(regular, v, 1.0), jnp.where(regular, z, 1.0), regular
+def _in_working_precision(function: Callable[..., Any]) -> Callable[..., Any]:
+    """float16 and bfloat16 are computed in float32 and cast back."""
+
+    def evaluate(v: jax.Array, z: jax.Array, **options: Any) -> Any:
+        if v.dtype in (jnp.float32, jnp.float64):
+            return function(v, z, **options)
+        found = function(v.astype(jnp.float32), z.astype(jnp.float32), **options)
+        return jax.tree.map(lambda x: x.astype(v.dtype), found)
+
+    return evaluate
 
 
-def _with_edges(v: jax.Array, z: jax.Array, value: jax.Array) -> jax.Array:
-    """The value inside the domain, its limits on the boundary, nan outside."""
-    infinite_order = jnp.isinf(v) & (z < jnp.inf)
-    edge = jnp.where((z == 0) | infinite_order, jnp.inf, -jnp.inf)
-    invalid = (z < 0) | jnp.isnan(z) | jnp.isnan(v) | (jnp.isinf(v) & jnp.isinf(z))
-    # nan that depends on v and z, so that derivatives there are nan too and not a silent 0
-    nothing = jnp.where(invalid, v + z, 0.0) * jnp.nan
-    regular = jnp.isfinite(v) & jnp.isfinite(z) & (z > 0)
-    outside = jnp.where(invalid, nothing, edge.astype(v.dtype))
-    return jnp.where(regular, value.astype(v.dtype), outside)
-
-
-@jax.jit
-def _log_kv_jax(v: jax.Array, z: jax.Array) -> jax.Array:
-    safe_v, safe_z, _ = _working(v, z)
-    return _with_edges(v, z, _jax.log_kv(safe_v, safe_z))
-
-
-@partial(jax.jit, static_argnames="covariance")
-def _moments_jax(v: jax.Array, z: jax.Array, *, covariance: bool) -> KvMoments:
-    safe_v, safe_z, regular = _working(v, z)
-    moments = _jax.log_kv_moments(safe_v, safe_z, covariance=covariance)
-
-    def masked(a: jax.Array) -> jax.Array:
-        where = regular.reshape(regular.shape + (1,) * (a.ndim - regular.ndim))
-        return jnp.where(where, a, jnp.nan).astype(v.dtype)
-
-    return jax.tree.map(masked, moments)._replace(log_kv=_with_edges(v, z, moments.log_kv))
+_COMPILED = {
+    name: jax.jit(_in_working_precision(getattr(_jax, name)))
+    for name in ("log_kv", "log_kve", "kv", "kve")
+}
+_moments_jax = jax.jit(_in_working_precision(_jax.log_kv_moments), static_argnames="covariance")

@@ -57,14 +57,15 @@ def _debye(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     total = np.zeros_like(w)
     for coefficients in reversed(_debye_polynomials()):
         total = polynomial.polyval(squared, coefficients) - total / w
-    return v * _asinh_ratio(v, z) - w + 0.5 * np.log(np.pi / (2 * w)) + np.log(total)
+    exponent = v * (_asinh_ratio(v, z) - v / (w + z))  # z - w + v t0
+    return exponent + 0.5 * np.log(np.pi / (2 * w)) + np.log(total)
 
 
 def _recurrence(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     steps = np.floor(v)
     low = v - steps
     start = special.kve(low, z)
-    log_value = np.log(start) - z
+    log_value = np.log(start)
     rho = low + (z / 2) * (special.kve(1 - low, z) / start)
     for j in range(int(np.max(steps, initial=0))):
         active = j < steps
@@ -73,28 +74,54 @@ def _recurrence(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     return log_value
 
 
-def _log_kv(v: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """log K for flat arrays, v >= 0 and z > 0 finite."""
+def _inside(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """e^z K and its logarithm for flat arrays, v >= 0 and z > 0 finite."""
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = special.kve(v, np.minimum(z, _SAFE_ARGUMENT))
     trusted = np.isfinite(scaled) & (scaled > 0) & (z < _SAFE_ARGUMENT)
-    value = np.log(np.where(trusted, scaled, 1.0)) - z
+    logarithm = np.log(np.where(trusted, scaled, 1.0))
     wide = ~trusted & (np.hypot(v, z) >= _DEBYE_LIMIT)
-    value[wide] = _debye(v[wide], z[wide])
+    logarithm[wide] = _debye(v[wide], z[wide])
     corner = ~trusted & ~wide
-    value[corner] = _recurrence(v[corner], z[corner])
-    return value
+    logarithm[corner] = _recurrence(v[corner], z[corner])
+    with np.errstate(over="ignore", under="ignore"):
+        scaled[~trusted] = np.exp(logarithm[~trusted])
+    return scaled, logarithm
+
+
+def _kve_and_log(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """e^z K_v(z) and its logarithm, with the limits on the boundary of the domain."""
+    order = np.abs(v)
+    regular = np.isfinite(order) & np.isfinite(z) & (z > 0)
+    scaled, logarithm = np.full(order.shape, np.nan), np.full(order.shape, np.nan)
+    scaled[regular], logarithm[regular] = _inside(order[regular], z[regular])
+    infinite = ((z == 0) & ~np.isnan(order)) | (np.isinf(order) & (z > 0) & np.isfinite(z))
+    vanishing = np.isposinf(z) & np.isfinite(order)
+    scaled[infinite] = logarithm[infinite] = np.inf
+    scaled[vanishing], logarithm[vanishing] = 0.0, -np.inf
+    return scaled, logarithm
+
+
+def log_kve(v: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return _kve_and_log(v, z)[1]
 
 
 def log_kv(v: np.ndarray, z: np.ndarray) -> np.ndarray:
-    order = np.abs(v)
-    regular = np.isfinite(order) & np.isfinite(z) & (z > 0)
-    value = np.full(order.shape, np.nan)
-    value[regular] = _log_kv(order[regular], z[regular])
-    value[(z == 0) & ~np.isnan(order)] = np.inf
-    value[np.isinf(order) & (z > 0) & np.isfinite(z)] = np.inf
-    value[np.isposinf(z) & np.isfinite(order)] = -np.inf
-    return value
+    logarithm = log_kve(v, z)
+    # z = -inf and v = ±inf at z = inf are nan already
+    return np.subtract(logarithm, z, out=logarithm, where=~np.isnan(logarithm))
+
+
+def kve(v: np.ndarray, z: np.ndarray) -> np.ndarray:
+    return _kve_and_log(v, z)[0]
+
+
+def kv(v: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """e^-z times e^z K, which rounds less than the exponential of their sum, if in range."""
+    scaled, logarithm = _kve_and_log(v, z)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        split = np.isfinite(scaled) & (scaled > 0) & (z < 700)
+        return np.where(split, scaled * np.exp(-z), np.exp(logarithm - z))
 
 
 def _acosh1p(x: np.ndarray) -> np.ndarray:

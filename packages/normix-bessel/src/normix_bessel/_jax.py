@@ -1,35 +1,20 @@
-"""The JAX backend: choice of regime, evenness in the order, and derivatives of every order."""
+"""The JAX backend: evenness in the order, edge values, and derivatives of every order.
+
+Everything is built on log(e^z K_v(z)), whose derivatives do not cancel for large z; log K_v(z)
+is that minus z. Value, gradient and Hessian are one chain: the derivative of each is read from
+the next, and beyond the Hessian from automatic differentiation of the sums behind it.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from . import _saddle, _small_argument
+from . import _saddle, _small_argument, _uniform
 from ._moments import KvMoments
-
-Regime = Callable[[jax.Array, jax.Array], Any]
-
-
-def _by_regime(v: jax.Array, z: jax.Array, small: Regime, saddle: Regime) -> Any:
-    """Evaluate on v >= 0, z > 0, each element by its regime; skip the corner if it is empty.
-
-    Each regime sees inputs from its own domain only, so that neither a value nor a
-    derivative of the other can be non-finite.
-    """
-    corner = (v < _small_argument.ORDER_LIMIT) & (z < _small_argument.ARGUMENT_LIMIT)
-    one = jnp.ones_like(v)
-    wide = saddle(jnp.where(corner, one, v), jnp.where(corner, one, z))
-
-    def mixed() -> Any:
-        near = small(
-            jnp.where(corner, v, one), jnp.where(corner, z, 0.5 * _small_argument.ARGUMENT_LIMIT)
-        )
-
-        return jax.tree.map(lambda a, b: jnp.where(corner, a, b), near, wide)
-
-    return jax.lax.cond(jnp.any(corner), mixed, lambda: wide)
+from ._regimes import Elementwise, Results, chosen, gathered
 
 
 def _fold(v: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -43,28 +28,112 @@ def _odd(v: jax.Array, x: jax.Array) -> jax.Array:
     return x - jax.lax.stop_gradient(jnp.where(v == 0, x, 0.0))
 
 
-@jax.custom_jvp
-def log_kv(v: jax.Array, z: jax.Array) -> jax.Array:
-    modulus, _ = _fold(v)
-    return _by_regime(modulus, z, _small_argument.value, _saddle.value)
+def _regular(v: jax.Array, z: jax.Array) -> jax.Array:
+    return jnp.isfinite(v) & jnp.isfinite(z) & (z > 0)
 
 
-@jax.custom_jvp
-def _gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(log K, ∂v, ∂z)."""
+def _inside(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """|v| and z with 1 in place of what is outside the open domain, and the sign of v."""
     modulus, sign = _fold(v)
-    value, dv, dz = _by_regime(modulus, z, _small_argument.gradient, _saddle.gradient)
-    return value, _odd(v, sign * dv), dz
+    regular = _regular(v, z)
+    return jnp.where(regular, modulus, 1.0), jnp.where(regular, z, 1.0), sign
 
 
-def _hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
-    """(log K, ∂v, ∂z, ∂²v, ∂v∂z, ∂²z)."""
-    modulus, sign = _fold(v)
-    value, dv, dz, dvv, dvz, dzz = _by_regime(modulus, z, _small_argument.hessian, _saddle.hessian)
-    return value, _odd(v, sign * dv), dz, dvv, _odd(v, sign * dvz), dzz
+def _invalid(v: jax.Array, z: jax.Array) -> jax.Array:
+    return (z < 0) | jnp.isnan(z) | jnp.isnan(v) | (jnp.isinf(v) & jnp.isinf(z))
 
 
-@log_kv.defjvp
+def _value_with_edges(v: jax.Array, z: jax.Array, value: jax.Array) -> jax.Array:
+    """The limits of log(e^z K), or of log K, on the boundary of the domain, nan outside."""
+    edge = jnp.where((z == 0) | jnp.isinf(v), jnp.inf, -jnp.inf)
+    outside = jnp.where(_invalid(v, z), jnp.nan, edge).astype(value.dtype)
+    return jnp.where(_regular(v, z), value, outside)
+
+
+def _slopes_with_edges(
+    v: jax.Array, z: jax.Array, dv: jax.Array, dz: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """As z -> inf both slopes vanish; at z = 0 and v = ±inf they are infinite."""
+    regular, invalid, end = _regular(v, z), _invalid(v, z), jnp.isposinf(z)
+    steep = jnp.where(v == 0, 0.0, jnp.where(v > 0, jnp.inf, -jnp.inf))
+    edge_v = jnp.where(invalid, jnp.nan, jnp.where(end, 0.0, steep)).astype(dv.dtype)
+    edge_z = jnp.where(invalid, jnp.nan, jnp.where(end, 0.0, -jnp.inf)).astype(dz.dtype)
+    return jnp.where(regular, dv, edge_v), jnp.where(regular, dz, edge_z)
+
+
+def _value_at(evaluate: Elementwise, v: jax.Array, z: jax.Array) -> jax.Array:
+    modulus, argument, _ = _inside(v, z)
+    return _value_with_edges(v, z, *evaluate(modulus, argument))
+
+
+def _gradient_at(evaluate: Elementwise, v: jax.Array, z: jax.Array) -> Results:
+    modulus, argument, sign = _inside(v, z)
+    value, dv, dz = evaluate(modulus, argument)
+    return _value_with_edges(v, z, value), *_slopes_with_edges(v, z, _odd(v, sign * dv), dz)
+
+
+def _hessian_at(evaluate: Elementwise, v: jax.Array, z: jax.Array) -> Results:
+    modulus, argument, sign = _inside(v, z)
+    value, dv, dz, *seconds = evaluate(modulus, argument)
+    dvv, dvz, dzz = (jnp.where(_regular(v, z), x, jnp.nan) for x in seconds)
+    slopes = _slopes_with_edges(v, z, _odd(v, sign * dv), dz)
+    return _value_with_edges(v, z, value), *slopes, dvv, _odd(v, sign * dvz), dzz
+
+
+def _moments_at(evaluate: Elementwise, v: jax.Array, z: jax.Array) -> Results:
+    """log(e^z K), the means of u, f, g and, if evaluated, their covariances (`KvMoments`)."""
+    modulus, argument, _ = _inside(v, z)
+    value, *found = evaluate(modulus, argument)
+    # v -> -v reflects u: odd moments of u change sign, f and g change places
+    u, f, g = found[:3]
+    reflected = [-u, g, f]
+    if len(found) > 3:
+        uu, uf, ug, ff, fg, gg = found[3:]
+        reflected += [uu, -ug, -uf, gg, fg, ff]
+    held = (jnp.where(v < 0, a, b) for a, b in zip(reflected, found, strict=True))
+    regular = _regular(v, z)
+    return _value_with_edges(v, z, value), *(jnp.where(regular, x, jnp.nan) for x in held)
+
+
+def _adaptive(saddle: Callable[..., Results]) -> Elementwise:
+    return partial(saddle, adaptive=True)
+
+
+_VALUE = gathered(_small_argument.value, _saddle.value, _uniform.value)
+_GRADIENT = gathered(_small_argument.gradient, _saddle.gradient, _uniform.gradient)
+_HESSIAN = gathered(_small_argument.hessian, _adaptive(_saddle.hessian))
+_MEAN = gathered(_small_argument.mean, _adaptive(_saddle.mean))
+_COVARIANCE = gathered(_small_argument.covariance, _adaptive(_saddle.covariance))
+
+
+@jax.custom_jvp
+def log_kve(v: jax.Array, z: jax.Array) -> jax.Array:
+    return _value_at(_VALUE, v, z)
+
+
+@jax.custom_jvp
+def _gradient(v: jax.Array, z: jax.Array) -> Results:
+    """(log(e^z K), ∂v, ∂z)."""
+    return _gradient_at(_GRADIENT, v, z)
+
+
+@jax.custom_jvp
+def _hessian(v: jax.Array, z: jax.Array) -> Results:
+    """(log(e^z K), ∂v, ∂z, ∂²v, ∂v∂z, ∂²z)."""
+    return _hessian_at(_HESSIAN, v, z)
+
+
+@jax.custom_jvp
+def _mean(v: jax.Array, z: jax.Array) -> Results:
+    return _moments_at(_MEAN, v, z)
+
+
+@jax.custom_jvp
+def _covariance(v: jax.Array, z: jax.Array) -> Results:
+    return _moments_at(_COVARIANCE, v, z)
+
+
+@log_kve.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     value, dv, dz = _gradient(*primals)
     return value, dv * tangents[0] + dz * tangents[1]
@@ -77,30 +146,44 @@ def _(primals: Any, tangents: Any) -> Any:
     return (value, dv, dz), (dv * tv + dz * tz, dvv * tv + dvz * tz, dvz * tv + dzz * tz)
 
 
+def _by_differentiation(
+    at: Callable[..., Results], series: Elementwise, saddle: Elementwise
+) -> Callable[..., Any]:
+    return partial(jax.jvp, partial(at, chosen(series, saddle)))
+
+
+_hessian.defjvp(_by_differentiation(_hessian_at, _small_argument.hessian, _saddle.hessian))
+_mean.defjvp(_by_differentiation(_moments_at, _small_argument.mean, _saddle.mean))
+_covariance.defjvp(_by_differentiation(_moments_at, _small_argument.covariance, _saddle.covariance))
+
+
+def log_kv(v: jax.Array, z: jax.Array) -> jax.Array:
+    return log_kve(v, z) - z
+
+
+def kve(v: jax.Array, z: jax.Array) -> jax.Array:
+    return jnp.exp(log_kve(v, z))
+
+
+def kv(v: jax.Array, z: jax.Array) -> jax.Array:
+    """e^-z times e^z K, which rounds less than the exponential of their sum, if in range."""
+    scaled = log_kve(v, z)
+    largest = jnp.log(jnp.finfo(v.dtype).max).astype(v.dtype)
+    split = (jnp.abs(scaled) < largest) & (z < largest)
+    # the barrier keeps XLA from making e^a e^b into e^(a + b)
+    fall = jax.lax.optimization_barrier(jnp.exp(jnp.where(split, -z, 0.0)))
+    return jnp.exp(jnp.where(split, scaled, scaled - z)) * fall
+
+
 def log_kv_moments(v: jax.Array, z: jax.Array, *, covariance: bool) -> KvMoments:
-    modulus, sign = _fold(v)
-
-    def regime(module: Any) -> Regime:
-        def evaluate(order: jax.Array, argument: jax.Array) -> Any:
-            return module.moments(order, argument, covariance=covariance)
-
-        return evaluate
-
-    value, *firsts = _by_regime(modulus, z, regime(_small_argument), regime(_saddle))
-    u, f, g, *seconds = firsts
-    negative = v < 0
-
-    def mirrored(plain: jax.Array, reflected: jax.Array) -> jax.Array:
-        return jnp.where(negative, reflected, plain)
-
-    # v -> -v reflects u: odd moments of u change sign, f and g change places
-    mean = jnp.stack([mirrored(u, -u), mirrored(f, g), mirrored(g, f)], axis=-1)
+    log_kve, u, f, g, *seconds = (_covariance if covariance else _mean)(v, z)
     cov = None
     if covariance:
         uu, uf, ug, ff, fg, gg = seconds
-        uf, ug = mirrored(uf, -ug), mirrored(ug, -uf)
-        ff, gg = mirrored(ff, gg), mirrored(gg, ff)
-        rows = ([uu, uf, ug], [uf, ff, fg], [ug, fg, gg])
-        cov = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-    saddle = sign * _saddle.saddle_point(modulus, z)
-    return KvMoments(value, v, z, saddle, jnp.hypot(v, z), mean, cov)
+        rows = (uu, uf, ug, uf, ff, fg, ug, fg, gg)
+        cov = jnp.stack(rows, axis=-1).reshape(*uu.shape, 3, 3)
+    modulus, argument, sign = _inside(v, z)
+    regular = _regular(v, z)
+    saddle = jnp.where(regular, sign * _saddle.saddle_point(modulus, argument), jnp.nan)
+    w = jnp.where(regular, jnp.hypot(modulus, argument), jnp.nan)
+    return KvMoments(log_kve - z, v, z, saddle, w, jnp.stack([u, f, g], axis=-1), cov)

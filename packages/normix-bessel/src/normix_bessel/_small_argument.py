@@ -24,11 +24,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-ORDER_LIMIT = 10.0
+ORDER_LIMIT = 7.0
 """The series serves |v| < ORDER_LIMIT and z < ARGUMENT_LIMIT, as docs/bessel.md measures."""
-ARGUMENT_LIMIT = 0.1
+ARGUMENT_LIMIT = 0.3
 
-_TERMS = 8  # q^8 / 8! < 4e-26 at z = ARGUMENT_LIMIT
+_TERMS = 8  # q^8 / 8! < 2e-18 at z = ARGUMENT_LIMIT
 
 # Made by tools/gamma_coefficients.py.
 _GAMMA1 = (
@@ -97,7 +97,7 @@ def _scaled_hyperbolics(u: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Arra
 
 
 def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
-    """Series at the fractional order, then the recurrence up to v; 0 <= v < 10, x = log(2/z)."""
+    """Series at the fractional order, then the recurrence up to v < ORDER_LIMIT; x = log(2/z)."""
     n = jax.lax.stop_gradient(jnp.round(v))
     u = v - n
     q = jnp.exp(-2 * x)
@@ -169,19 +169,19 @@ def _curvature(v: jax.Array, x: jax.Array) -> tuple[_Ladder, _Ladder, jax.Array]
     return ladder, slope, bend.log_kv
 
 
-def value(v: jax.Array, z: jax.Array) -> jax.Array:
-    """log K_v(z)."""
-    return _ladder(v, jnp.log(2 / z)).log_kv
+def value(v: jax.Array, z: jax.Array) -> tuple[jax.Array]:
+    """log(e^z K_v(z)), 0 <= v < ORDER_LIMIT, 0 < z < ARGUMENT_LIMIT."""
+    return (_ladder(v, jnp.log(2 / z)).log_kv + z,)
 
 
-def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(log K, ∂v, ∂z)."""
+def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    """(log(e^z K), ∂v, ∂z)."""
     ladder, slope = _slope(v, jnp.log(2 / z))
-    return ladder.log_kv, slope.log_kv, -(ladder.up + ladder.down) / z
+    return ladder.log_kv + z, slope.log_kv, 1 - (ladder.up + ladder.down) / z
 
 
 def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
-    """(log K, ∂v, ∂z, ∂²v, ∂v∂z, ∂²z); the last is Var cosh t, in terms that do not cancel."""
+    """(log(e^z K), ∂v, ∂z, ∂²v, ∂v∂z, ∂²z); the last is Var cosh t, in terms that do not cancel."""
     ladder, slope, dvv = _curvature(v, jnp.log(2 / z))
     up, down = ladder.up, ladder.down
     q = z * z / 4
@@ -190,32 +190,39 @@ def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     dvz = -(slope.up + slope.down) / z
     # not / z / z, which XLA folds into / (z z), and that underflows
     dzz = (var_up + 2 * ladder.cross + var_down) / z * (1 / z)
-    return ladder.log_kv, slope.log_kv, -(up + down) / z, dvv, dvz, dzz
+    return ladder.log_kv + z, slope.log_kv, 1 - (up + down) / z, dvv, dvz, dzz
 
 
-def moments(v: jax.Array, z: jax.Array, *, covariance: bool) -> tuple[jax.Array, ...]:
-    """log K, the means of u, f, g (`KvMoments`), and with `covariance` uu, uf, ug, ff, fg, gg."""
-    x = jnp.log(2 / z)
+def _means(v: jax.Array, z: jax.Array, ladder: _Ladder, slope: _Ladder) -> tuple[jax.Array, ...]:
+    """log(e^z K), and the means of u, e^u, e^-u."""
     sum_vw = v + jnp.hypot(v, z)
-    saddle = jnp.log(sum_vw / z)
-    if covariance:
-        ladder, slope, uu = _curvature(v, x)
-    else:
-        ladder, slope = _slope(v, x)
-    u = slope.log_kv - saddle
-    exp_up, exp_down = 2 * ladder.up / sum_vw, sum_vw * ladder.down_over_q / 2
-    means = (ladder.log_kv, u, exp_up - 1 - u, exp_down - 1 + u)
-    if not covariance:
-        return means
+    u = slope.log_kv - jnp.log(sum_vw / z)
+    return (
+        *(ladder.log_kv + z, u),
+        *(2 * ladder.up / sum_vw, sum_vw * ladder.down_over_q / 2),
+    )
 
+
+def mean(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    """log(e^z K) and the means of u, f, g (`KvMoments`)."""
+    log_kve, u, exp_up, exp_down = _means(v, z, *_slope(v, jnp.log(2 / z)))
+    return log_kve, u, exp_up - 1 - u, exp_down - 1 + u
+
+
+def covariance(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    """log(e^z K), the means of u, f, g, and their covariances uu, uf, ug, ff, fg, gg."""
+    ladder, slope, uu = _curvature(v, jnp.log(2 / z))
+    log_kve, u, exp_up, exp_down = _means(v, z, ladder, slope)
     # covariances with e^u and e^-u first, f and g by linearity
     q = z * z / 4
+    sum_vw = v + jnp.hypot(v, z)
     up_u = 2 * slope.up / sum_vw
     down_u = sum_vw * slope.down_over_q / 2
     up_up = exp_up**2 * (1 + q / ladder.up - ladder.down) / ladder.up
     down_down = exp_down**2 * (ladder.down_before - ladder.down) / ladder.down
     up_down = ladder.cross / q
+    uf, ug = up_u - uu, down_u + uu
     ff = up_up - 2 * up_u + uu
     gg = down_down + 2 * down_u + uu
     fg = up_down + up_u - down_u - uu
-    return *means, uu, up_u - uu, down_u + uu, ff, fg, gg
+    return log_kve, u, exp_up - 1 - u, exp_down - 1 + u, uu, uf, ug, ff, fg, gg

@@ -1,0 +1,154 @@
+"""A number does not depend on the batch that it is computed in, beyond rounding."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_bessel import _regimes, _saddle, _small_argument, _uniform, log_kv, log_kv_moments
+
+SIZE = 70_000  # more than one chunk on the CPU
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A large batch with the corner, its surroundings and values outside the domain."""
+    rng = np.random.default_rng(1)
+    v, z = rng.uniform(-9, 9, SIZE), np.exp(rng.uniform(np.log(1e-3), np.log(300.0), SIZE))
+    z[:5] = 0.0, -1.0, np.inf, np.nan, 1e-300
+    v[5:8] = np.nan, np.inf, -np.inf
+    corner = (np.abs(v) < _small_argument.ORDER_LIMIT) & (z < _small_argument.ARGUMENT_LIMIT)
+    # several rounds of the gathered corner
+    assert corner.sum() > 2 * SIZE // 16
+    assert SIZE > _regimes._CPU_CHUNK
+    return v, z
+
+
+def close(got, expected, rtol, atol=0.0):
+    for x, y in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=atol)
+
+
+def test_values_in_a_large_batch(large, reference):
+    v, z = large
+    size = len(reference.v)
+    got = np.asarray(log_kv(v, z))
+    for start in (0, SIZE // 2, SIZE - size):
+        rows = slice(start, start + size)
+        close(got[rows], log_kv(v[rows], z[rows]), 4e-15, 4e-15)
+
+
+def test_gradients_in_a_large_batch(large, reference, gradient_of):
+    v, z = large
+    size = len(reference.v)
+    got = gradient_of(v, z)
+    for start in (0, SIZE - size):
+        rows = slice(start, start + size)
+        part = jax.tree.map(lambda x, rows=rows: x[rows], got)
+        close(part, gradient_of(v[rows], z[rows]), 4e-14, 4e-15)
+
+
+def test_moments_in_a_large_batch(large, reference):
+    v, z = large
+    size = len(reference.v)
+    rows = slice(8, 8 + size)
+    part = jax.tree.map(lambda x: x[rows], log_kv_moments(v, z))
+    close(part, log_kv_moments(v[rows], z[rows]), 1e-10, 1e-14)
+
+
+def test_all_of_a_large_batch_in_the_corner(padded):
+    v, z = np.linspace(0.0, 5.0, 5000), np.geomspace(1e-12, 0.2, 5000)
+    close(log_kv(v, z)[::100], padded(log_kv, v[::100], z[::100]), 4e-15)
+
+
+def test_vmap_gathers_what_it_batches(large):
+    """Under vmap the function sees one element, yet the corner is gathered from the batch."""
+    v, z = (x[:5000] for x in large)
+
+    def whiles(f):
+        found = str(jax.make_jaxpr(f)(v, z))
+        return found.count("while[")
+
+    assert whiles(jax.vmap(log_kv)) == whiles(log_kv) > whiles(lambda v, z: log_kv(v[:9], z[:9]))
+
+
+@pytest.fixture(scope="module")
+def far(reference):
+    """Points with hypot(v, z) from the limit of the expansion on."""
+    rng = np.random.default_rng(2)
+    size = len(reference.v)
+    w = _uniform.LIMIT * (1 + 1e-12) * np.exp(rng.uniform(0, 1, size) ** 3 * 20)
+    angle = rng.uniform(0, np.pi / 2, size)
+    angle[:20] = np.pi / 2 * np.repeat([0.0, 1.0 - 1e-12], 10)
+    w[::7] = _uniform.LIMIT * (1 + 1e-12)
+    v, z = w * np.sin(angle), w * np.cos(angle)
+    assert np.all(np.hypot(v, z) >= _uniform.LIMIT)
+    return v, z
+
+
+def test_the_expansion_agrees_with_the_rule(far):
+    """As the seam between batches does: to the error of either."""
+    rule, expansion = jax.jit(_saddle.gradient)(*far), jax.jit(_uniform.gradient)(*far)
+    (value,) = jax.jit(_uniform.value)(*far)
+    scale = np.maximum(1.0, np.maximum(np.abs(rule[0]), far[0]))
+    np.testing.assert_array_less(np.abs(rule[0] - expansion[0]), 4e-15 * scale)
+    np.testing.assert_allclose(value, expansion[0], rtol=1e-14)
+    close(expansion[1:], rule[1:], 1e-14, 1e-16)
+
+
+@pytest.mark.parametrize("name", ["hessian", "mean", "covariance"])
+def test_the_short_rule_agrees_with_the_long_one(far, name):
+    rule = getattr(_saddle, name)
+    short = jax.jit(lambda v, z: rule(v, z, adaptive=True))(*far)
+    long = jax.jit(rule)(*far)
+    close(short[0], long[0], 1e-14)
+    if name == "covariance":
+        deviation = dict(zip("ufg", np.sqrt([long[4], long[7], long[9]]), strict=True))
+        for i, (a, b) in enumerate(("uu", "uf", "ug", "ff", "fg", "gg"), start=4):
+            error = np.abs(short[i] - long[i]) / (deviation[a] * deviation[b])
+            assert np.max(error) <= 2e-14, a + b
+    elif name == "mean":
+        close(short[2:], long[2:], 1e-14)
+    else:
+        close((short[3], short[5]), (long[3], long[5]), 1e-14)
+
+
+def test_one_near_element_changes_no_far_one(far, padded):
+    v, z = far
+    alone = padded(log_kv, v, z)
+    beside = padded(log_kv, np.append(v[1:], 1.0), np.append(z[1:], 1.0))
+    scale = np.maximum(np.hypot(v, z), np.abs(alone))[1:]
+    np.testing.assert_array_less(np.abs(beside[:-1] - alone[1:]), 2e-15 * scale)
+
+
+def test_finite_everywhere(reference, gradient_of, hessian_of):
+    """Orders to 1e6, arguments from 1e-300 to 1e8: values and slopes finite, ∂²v > 0."""
+    rng = np.random.default_rng(3)
+    size = len(reference.v)
+    for _ in range(20):
+        v = np.exp(rng.uniform(np.log(1e-8), np.log(1e6), size))
+        v[rng.uniform(size=size) < 0.1] = 0.0
+        z = np.exp(rng.uniform(np.log(1e-300), np.log(1e8), size))
+        value, (dv, dz) = gradient_of(v, z)
+        assert np.all(np.isfinite(value) & np.isfinite(dv))
+        assert np.all(dz < 0)
+        assert np.all(np.isfinite(dz) | (v / z > 1e307))
+        (dvv, dvz), _ = hessian_of(v, z)
+        assert np.all(np.isfinite(dvv) & (dvv > 0))
+        assert np.all(dvz <= 0)
+
+
+def test_the_derivatives_at_the_edges(gradient_of, padded):
+    """Infinite where log K is, in the direction of its limit; -1 and 0 as z -> inf."""
+    v = np.array([0.0, 2.0, -2.0, 1.0, np.inf, -np.inf])
+    z = np.array([0.0, 0.0, 0.0, np.inf, 1.0, 1.0])
+    _, (dv, dz) = padded(gradient_of, v, z)
+    np.testing.assert_array_equal(dv, [0.0, np.inf, -np.inf, 0.0, np.inf, -np.inf])
+    np.testing.assert_array_equal(dz, [-np.inf, -np.inf, -np.inf, -1.0, -np.inf, -np.inf])
+
+
+def test_float32_at_the_ends_of_its_range():
+    v, z = jnp.float32([0.0, 0.5, 30.0, 1e6]), jnp.float32([1.2e-38, 1.3e-38, 2e-38, 1e30])
+    got = log_kv(v, z)
+    expected = log_kv(np.float64(v), np.float64(z))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
