@@ -1,5 +1,14 @@
-"""log K_v(z) beside what SciPy needs for the same numbers; ratios are in `extra_info`."""
+"""log K_v(z) beside its peers: every ratio is of medians taken in turns in one run.
 
+The ratios are in `extra_info`, with the time of the first call, which compiles. Peers other than
+SciPy run where they are installed:
+
+    uv run --with tfp-nightly --with logbesselk pytest tests/benchmarks/bench_bessel.py ...
+"""
+
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +20,7 @@ from scipy import special
 
 from normix_bessel import log_kv, log_kv_moments
 
-N = 100_000
-pytestmark = pytest.mark.benchmark(group="bessel")
+ROUNDS = 9
 
 
 def scipy_value(v: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -24,42 +32,61 @@ def scipy_five_orders(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     return sum(scipy_value(v + shift, z) for shift in (0.0, 1e-4, -1e-4, 1.0, -1.0))
 
 
-def value_and_gradient(v: jax.Array, z: jax.Array) -> Any:
-    return jax.vmap(jax.value_and_grad(log_kv, (0, 1)))(v, z)
+value = jax.jit(log_kv)
+value_and_gradient = jax.jit(jax.vmap(jax.value_and_grad(log_kv, (0, 1))))
+moments = jax.jit(log_kv_moments)
 
 
-@pytest.fixture(scope="module")
-def inputs():
+def _box() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    return rng.uniform(-50, 50, N), np.exp(rng.uniform(np.log(1e-3), np.log(1e3), N))
+    return rng.uniform(-50, 50, 100_000), np.exp(rng.uniform(np.log(1e-3), np.log(1e3), 100_000))
 
 
-def median_time(f: Callable[[], Any]) -> float:
-    times = []
-    for _ in range(7):
-        start = time.perf_counter()
-        jax.block_until_ready(f())
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def _wide_fit() -> tuple[np.ndarray, np.ndarray]:
+    """The E-step of a fit of 468 columns to 2552 rows."""
+    z = np.exp(np.random.default_rng(0).uniform(np.log(300), np.log(3000), 2552))
+    return np.full_like(z, -234.5), z
+
+
+@pytest.fixture(scope="module", params=[_box, _wide_fit], ids=["box", "wide_fit"])
+def inputs(request):
+    return request.param()
+
+
+def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Median seconds of each, called in turns so that a change of load meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(ROUNDS):
+        for name, f in functions.items():
+            start = time.perf_counter()
+            jax.block_until_ready(f())
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(t)) for name, t in times.items()}
 
 
 @pytest.fixture
 def measure(benchmark, inputs):
-    """Benchmark f on the inputs; store compile time and the ratio to each peer; give its result."""
+    """Benchmark f on the inputs; store first call and the share of each peer; give its result."""
 
     def call(f: Callable[..., Any], **peers: Callable[..., Any]) -> Any:
-        for peer in peers.values():
-            jax.block_until_ready(peer(*inputs))
         start = time.perf_counter()
         jax.block_until_ready(f(*inputs))
         benchmark.extra_info["first_call_s"] = time.perf_counter() - start
-        own = median_time(lambda: f(*inputs))
-        for name, peer in peers.items():
-            benchmark.extra_info[f"share_of_{name}"] = own / median_time(lambda p=peer: p(*inputs))
-        benchmark.extra_info["n"] = N
+        for peer in peers.values():
+            jax.block_until_ready(peer(*inputs))
+        timed = {"own": f, **peers}
+        found = medians({name: lambda g=g: g(*inputs) for name, g in timed.items()})
+        for name in peers:
+            benchmark.extra_info[f"share_of_{name}"] = found["own"] / found[name]
+        benchmark.extra_info["n"] = len(inputs[0])
         return benchmark(lambda: jax.block_until_ready(f(*inputs)))
 
+    benchmark.group = f"bessel, n = {len(inputs[0])}"
     return call
+
+
+def agrees(got: Any, inputs: tuple[np.ndarray, np.ndarray], rtol: float = 1e-11) -> None:
+    np.testing.assert_allclose(got, scipy_value(*inputs), rtol=rtol, atol=rtol)
 
 
 def test_scipy_value(measure):
@@ -67,31 +94,70 @@ def test_scipy_value(measure):
 
 
 def test_value(measure, inputs):
-    got = measure(jax.jit(log_kv), scipy_value=scipy_value)
-    np.testing.assert_allclose(got, scipy_value(*inputs), rtol=1e-11, atol=1e-11)
+    agrees(measure(value, scipy_value=scipy_value), inputs)
 
 
 def test_value_and_gradient(measure, inputs):
-    got, (dv, _) = measure(jax.jit(value_and_gradient), value=jax.jit(log_kv))
-    np.testing.assert_allclose(got, scipy_value(*inputs), rtol=1e-11, atol=1e-11)
+    got, (dv, _) = measure(value_and_gradient, value=value, scipy_value=scipy_value)
+    agrees(got, inputs)
     assert np.all(dv * inputs[0] > 0)
 
 
 def test_moments(measure, inputs):
-    peers = {"value": jax.jit(log_kv), "five_scipy_values": scipy_five_orders}
-    got = measure(jax.jit(log_kv_moments), **peers)
+    got = measure(moments, value=value, five_scipy_values=scipy_five_orders)
     v, z = inputs
     np.testing.assert_allclose(
         np.log(got.ratio_up), scipy_value(v + 1, z) - scipy_value(v, z), rtol=1e-9, atol=1e-9
     )
 
 
-def test_value_at_the_order_of_a_wide_fit(benchmark):
-    """The E-step of a fit of 468 columns to 2552 rows evaluates v near -234.5."""
-    z = np.exp(np.random.default_rng(0).uniform(np.log(300), np.log(3000), 2552))
-    v = np.full_like(z, -234.5)
-    got = benchmark(lambda: jax.block_until_ready(log_kv(v, z)))
-    np.testing.assert_allclose(got, log_kv(v, z, backend="cpu"), rtol=1e-12)
-    benchmark.extra_info["share_of_scipy_value"] = median_time(lambda: log_kv(v, z)) / median_time(
-        lambda: scipy_value(v, z)
-    )
+def test_tensorflow_probability(measure, inputs):
+    reason = "an optional peer: run with `--with tfp-nightly`"
+    tfp = pytest.importorskip("tensorflow_probability.substrates.jax", reason=reason)
+    peer = jax.jit(lambda v, z: tfp.math.log_bessel_kve(v, z) - z)
+    agrees(measure(peer, value=value, scipy_value=scipy_value), inputs, rtol=1e-6)
+
+
+def test_logbesselk(measure, inputs):
+    reason = "an optional peer: run with `--with logbesselk`"
+    logbesselk = pytest.importorskip("logbesselk.jax", reason=reason)
+    peer = jax.jit(jax.vmap(logbesselk.log_bessel_k))
+    agrees(measure(peer, value=value, scipy_value=scipy_value), inputs, rtol=1e-6)
+
+
+COLD = """
+import json, time
+start = time.perf_counter()
+import jax, numpy as np
+jax.config.update("jax_enable_x64", True)
+from normix_bessel import log_kv
+found = {"import_s": time.perf_counter() - start}
+jax.block_until_ready(jax.jit(lambda x: x + 1)(1.0))  # the start of JAX itself
+v, z = np.linspace(-9, 9, 1000), np.geomspace(1e-3, 1e3, 1000)
+gradient = jax.jit(jax.vmap(jax.value_and_grad(log_kv, (0, 1))))
+for name, f, n in (
+    ("value", jax.jit(log_kv), 1000),
+    ("value_and_gradient", gradient, 1000),
+    ("value_and_gradient_at_a_second_shape", gradient, 900),
+):
+    start = time.perf_counter()
+    jax.block_until_ready(f(v[:n], z[:n]))
+    found[name + "_s"] = time.perf_counter() - start
+found["sum"] = float(gradient(v, z)[0].sum())
+print(json.dumps(found))
+"""
+
+
+def test_cold_process(benchmark):
+    """Import and compile times in a new process, which are the numbers of `extra_info`."""
+    benchmark.group = "bessel, cold"
+
+    def run() -> dict[str, float]:
+        command = [sys.executable, "-c", COLD]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(found.stdout)
+
+    found = benchmark.pedantic(run, rounds=3)
+    v, z = np.linspace(-9, 9, 1000), np.geomspace(1e-3, 1e3, 1000)
+    np.testing.assert_allclose(found.pop("sum"), scipy_value(v, z).sum(), rtol=1e-12)
+    benchmark.extra_info.update(found)
