@@ -1,4 +1,4 @@
-"""log K_v(z) beside its peers: every ratio is of medians taken in turns in one run.
+"""log K_v(z) beside its peers: every ratio is of medians taken one after the other in one run.
 
 The ratios are in `extra_info`, with the time of the first call, which compiles. Peers other than
 SciPy run where they are installed:
@@ -20,7 +20,7 @@ from scipy import special
 
 from normix_bessel import log_kv, log_kv_moments
 
-ROUNDS = 9
+ROUNDS = 15
 
 
 def scipy_value(v: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -53,15 +53,14 @@ def inputs(request):
     return request.param()
 
 
-def medians(functions: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median seconds of each, called in turns so that a change of load meets all of them."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(ROUNDS):
-        for name, f in functions.items():
-            start = time.perf_counter()
-            jax.block_until_ready(f())
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(t)) for name, t in times.items()}
+def median(f: Callable[[], Any]) -> float:
+    """Median seconds of a call, after one that warms the cache."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        jax.block_until_ready(f())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))
 
 
 @pytest.fixture
@@ -74,10 +73,10 @@ def measure(benchmark, inputs):
         benchmark.extra_info["first_call_s"] = time.perf_counter() - start
         for peer in peers.values():
             jax.block_until_ready(peer(*inputs))
-        timed = {"own": f, **peers}
-        found = medians({name: lambda g=g: g(*inputs) for name, g in timed.items()})
-        for name in peers:
-            benchmark.extra_info[f"share_of_{name}"] = found["own"] / found[name]
+        own = median(lambda: f(*inputs))
+        for name, peer in peers.items():
+            share = own / median(lambda peer=peer: peer(*inputs))
+            benchmark.extra_info[f"share_of_{name}"] = share
         benchmark.extra_info["n"] = len(inputs[0])
         return benchmark(lambda: jax.block_until_ready(f(*inputs)))
 

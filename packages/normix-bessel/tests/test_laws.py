@@ -8,6 +8,7 @@ from scipy import special
 
 from normix_bessel import log_kv
 from normix_bessel._small_argument import ARGUMENT_LIMIT, ORDER_LIMIT
+from normix_bessel._small_order import order_limit
 
 # multiples of 2^-20, so that v ± 1 is exact
 orders = st.integers(0, 2**30).map(lambda k: k * 2.0**-20)
@@ -93,6 +94,11 @@ JUST_BELOW = [
         ((np.nextafter(k + 0.5, 0), z), (k + 0.5, z))
         for k in range(int(ORDER_LIMIT))
         for z in np.geomspace(1e-30, ARGUMENT_LIMIT - 1e-4, 10)
+    ],
+    *[
+        ((np.nextafter(limit, 0), z), (limit, z))
+        for z in np.geomspace(0.3, 1e8, 30)
+        for limit in [float(order_limit(z))]
     ],
     ((0.0, 1e-3), (5e-324, 1e-3)),
     ((0.0, 3.0), (5e-324, 3.0)),

@@ -34,13 +34,13 @@ def test_its_slopes_are_those_of_log_kv(reference, moments, held, backend):
     # ∂v is the saddle plus a mean, which cancel at small orders
     size = np.maximum(np.abs(reference["dv"]), np.maximum(1.0, np.abs(got.saddle)))
     assert reference.errors("dv", got.dv, size)[held].max() <= 2e-14
-    assert reference.errors("dz", got.dz)[held].max() <= 2e-14
+    assert reference.errors("dz", got.dz)[held].max() <= 1e-13
 
 
 @BACKENDS
 def test_its_ratios_are_those_of_neighbouring_orders(reference, moments, held, backend):
     got = moments[backend]
-    assert reference.errors("ratio_up", got.ratio_up)[held].max() <= 2e-14
+    assert reference.errors("ratio_up", got.ratio_up)[held].max() <= 1e-13
     assert reference.errors("ratio_down", got.ratio_down)[held].max() <= 1e-13
 
 
@@ -111,7 +111,7 @@ def test_without_covariance_the_rest_is_the_same(reference, moments, held, backe
     assert errors.max() <= 2e-15
     for name in ("saddle", "w", "dz", "ratio_up", "ratio_down"):
         got, expected = getattr(part, name)[held], getattr(full, name)[held]
-        np.testing.assert_allclose(got, expected, rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(got, expected, rtol=1e-13, err_msg=name)
     np.testing.assert_allclose(part.dv[held], full.dv[held], rtol=1e-14, atol=1e-14)
 
 

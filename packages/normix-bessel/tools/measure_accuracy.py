@@ -133,8 +133,7 @@ def main() -> None:
     print("|---|---|" + "---|" * len(rules))
     for region in NODE_REGIONS:
         dense = by_nodes(region, 42.0, 20)  # 120 nodes
-        v, z = points(region, 20_000)
-        scale = np.maximum(np.maximum(1, np.abs(dense)), v)
+        scale = np.maximum(np.maximum(1, np.abs(dense)), points(region, 20_000)[0])
         found = [np.max(np.abs(by_nodes(region, *rule) - dense) / scale) for rule in rules]
         print(f"| {limits(region)} | " + " | ".join(f"{error:.0e}" for error in found) + " |")
 

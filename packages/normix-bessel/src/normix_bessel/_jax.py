@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from . import _saddle, _small_argument, _uniform
+from . import _saddle, _small_argument, _small_order, _uniform
 from ._moments import KvMoments
 from ._regimes import Elementwise, Results, chosen, gathered
 
@@ -99,9 +99,16 @@ def _adaptive(saddle: Callable[..., Results]) -> Elementwise:
     return partial(saddle, adaptive=True)
 
 
-_VALUE = gathered(_small_argument.value, _saddle.value, _uniform.value)
-_GRADIENT = gathered(_small_argument.gradient, _saddle.gradient, _uniform.gradient)
-_HESSIAN = gathered(_small_argument.hessian, _adaptive(_saddle.hessian))
+_VALUE = gathered(_small_argument.value, _saddle.value, expansion=_uniform.value)
+_GRADIENT = gathered(
+    _small_argument.gradient,
+    _saddle.gradient,
+    expansion=_uniform.gradient,
+    small_order=_small_order.gradient,
+)
+_HESSIAN = gathered(
+    _small_argument.hessian, _adaptive(_saddle.hessian), small_order=_small_order.hessian
+)
 _MEAN = gathered(_small_argument.mean, _adaptive(_saddle.mean))
 _COVARIANCE = gathered(_small_argument.covariance, _adaptive(_saddle.covariance))
 

@@ -1,83 +1,119 @@
-"""Choice of regime per element: one pass over all of a batch, a second over its corner only.
+"""Choice of regime per element: one pass over all of a batch, others over regions of it only.
 
 The rule at the saddle runs over every element, in chunks whose intermediate arrays stay in
-the cache. The small-argument series then runs over the elements of its corner alone, gathered,
-so a batch with a few of them costs little more than one with none. Both need the batch as
+the cache. What serves a region better, the small-argument series above all, then runs over
+the elements there alone, gathered, so a batch with a few of them costs little more than one with
+none. Both need the batch as
 an array: `custom_vmap` gives it back under `jax.vmap`, where the function sees one element.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-from ._small_argument import ARGUMENT_LIMIT, ORDER_LIMIT
-from ._uniform import LIMIT as EXPANSION_LIMIT
+from . import _small_argument, _small_order, _uniform
 
 Results = tuple[jax.Array, ...]
 Elementwise = Callable[[jax.Array, jax.Array], Results]  # of |v| and z, all of one shape
 
 _SMALL_BATCH = 4096  # up to here the corner is evaluated on the whole batch
-# Some 40 arrays of a chunk are alive at once: 20 MB, where a GPU would rather be kept busy.
-_CPU_CHUNK, _CHUNK = 1 << 16, 1 << 20
+_LARGEST_BATCH = 1 << 20  # beyond, by chunks: some 40 arrays of a chunk are alive at once
+_CPU_CHUNK = 1 << 16  # so that these stay in the cache; a GPU would rather be kept busy
 
 
-def _split(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where the corner is, and inputs of the other regime with 1 in its place."""
-    corner = (v < ORDER_LIMIT) & (z < ARGUMENT_LIMIT)
-    return corner, jnp.where(corner, 1.0, v), jnp.where(corner, 1.0, z)
+class Region(NamedTuple):
+    """Where a second evaluation replaces that of the rule at the saddle, on |v| and z."""
+
+    holds: Callable[[jax.Array, jax.Array], jax.Array]
+    order: float  # a point inside
+    argument: float
+
+
+SMALL_ARGUMENT = Region(
+    lambda v, z: (v < _small_argument.ORDER_LIMIT) & (z < _small_argument.ARGUMENT_LIMIT),
+    *(1.0, 0.5 * _small_argument.ARGUMENT_LIMIT),
+)
+SMALL_ORDER = Region(
+    lambda v, z: (v < _small_order.order_limit(z)) & (z >= _small_argument.ARGUMENT_LIMIT),
+    *(1 / 32, 1.0),
+)
+
+
+def _outside_corner(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Inputs of the rule at the saddle, with 1 in place of the corner."""
+    corner = SMALL_ARGUMENT.holds(v, z)
+    return jnp.where(corner, 1.0, v), jnp.where(corner, 1.0, z)
+
+
+def _selected(
+    found: Results, region: Region, evaluate: Elementwise, v: jax.Array, z: jax.Array
+) -> Results:
+    """`found` with `evaluate` in its region, on the whole batch unless the region is empty.
+
+    It sees inputs from its own domain only, so that neither a value nor a derivative of the
+    other can be non-finite.
+    """
+    inside = region.holds(v, z)
+
+    def both() -> Results:
+        order = jnp.where(inside, v, region.order)
+        other = evaluate(order, jnp.where(inside, z, region.argument))
+        return tuple(jnp.where(inside, a, b) for a, b in zip(other, found, strict=True))
+
+    return jax.lax.cond(jnp.any(inside), both, lambda: found)
 
 
 def chosen(series: Elementwise, saddle: Elementwise) -> Elementwise:
-    """Both regimes on the whole batch, chosen per element: differentiable to every order.
-
-    Each regime sees inputs from its own domain only, so that neither a value nor a
-    derivative of the other can be non-finite. The corner is skipped if it is empty.
-    """
+    """Series and saddle on the whole batch, chosen per element: differentiable to every order."""
 
     def evaluate(v: jax.Array, z: jax.Array) -> Results:
-        corner, wide_v, wide_z = _split(v, z)
-        wide = saddle(wide_v, wide_z)
-
-        def both() -> Results:
-            near = series(jnp.where(corner, v, 1.0), jnp.where(corner, z, 0.5 * ARGUMENT_LIMIT))
-            return tuple(jnp.where(corner, a, b) for a, b in zip(near, wide, strict=True))
-
-        return jax.lax.cond(jnp.any(corner), both, lambda: wide)
+        return _selected(saddle(*_outside_corner(v, z)), SMALL_ARGUMENT, series, v, z)
 
     return evaluate
 
 
 def gathered(
-    series: Elementwise, saddle: Elementwise, expansion: Elementwise | None = None
+    series: Elementwise,
+    saddle: Elementwise,
+    *,
+    expansion: Elementwise | None = None,
+    small_order: Elementwise | None = None,
 ) -> Elementwise:
-    """The same numbers with the corner gathered; not differentiable.
+    """The same numbers with the elements of each region gathered; not differentiable.
 
-    `expansion` serves a batch that lies in its domain as a whole, hypot(v, z) >= EXPANSION_LIMIT.
+    `small_order`, if given, serves its region. `expansion`, if given, serves a batch that lies
+    in its domain as a whole, hypot(v, z) >= its LIMIT.
     """
-    plain = chosen(series, saddle)
+    patches = [(SMALL_ARGUMENT, series)]
+    if small_order is not None:
+        patches.append((SMALL_ORDER, small_order))
 
     def mixed(v: jax.Array, z: jax.Array) -> Results:
         if v.size <= _SMALL_BATCH:
-            return plain(v, z)
-        order, argument = v.ravel(), z.ravel()
-        corner, *wide = _split(order, argument)
-        found = jax.lax.platform_dependent(
-            *wide,
-            cpu=partial(_in_chunks, saddle, _CPU_CHUNK),
-            default=partial(_in_chunks, saddle, _CHUNK),
-        )
-        found = _patched(found, corner, order, argument, series)
+            found = saddle(*_outside_corner(v, z))
+            for region, evaluate in patches:
+                found = _selected(found, region, evaluate, v, z)
+            return found
+        found = _in_chunks(flat, _LARGEST_BATCH, v.ravel(), z.ravel())
         return tuple(x.reshape(v.shape) for x in found)
+
+    def flat(v: jax.Array, z: jax.Array) -> Results:
+        found = jax.lax.platform_dependent(
+            *_outside_corner(v, z), cpu=partial(_in_chunks, saddle, _CPU_CHUNK), default=saddle
+        )
+        for region, evaluate in patches:
+            found = _patched(found, region, evaluate, v, z)
+        return found
 
     @custom_vmap
     def evaluate(v: jax.Array, z: jax.Array) -> Results:
         if expansion is None:
             return mixed(v, z)
-        far = jnp.all(jnp.hypot(v, z) >= EXPANSION_LIMIT)
+        far = jnp.all(jnp.hypot(v, z) >= _uniform.LIMIT)
         return jax.lax.cond(far, expansion, mixed, v, z)
 
     @evaluate.def_vmap
@@ -104,29 +140,30 @@ def _in_chunks(evaluate: Elementwise, limit: int, v: jax.Array, z: jax.Array) ->
 
 
 def _patched(
-    wide: Results, corner: jax.Array, v: jax.Array, z: jax.Array, series: Elementwise
+    found: Results, region: Region, evaluate: Elementwise, v: jax.Array, z: jax.Array
 ) -> Results:
-    """`wide` with the elements of the corner replaced, flat arrays of one length."""
-    count = corner.size
+    """`found` with the elements of the region replaced, flat arrays of one length."""
+    inside = region.holds(v, z)
+    count = inside.size
     chunk = min(max(count // 16, _SMALL_BATCH // 2), 1 << 16)
-    index = jnp.arange(count, dtype=jnp.int32 if count < 2**31 - chunk else jnp.int64)
-    rank = jnp.cumsum(corner, dtype=index.dtype)
-    # rows of the corner in order, then `count`, which every access below leaves out
+    index = jnp.arange(count, dtype=jnp.int32)
+    rank = jnp.cumsum(inside, dtype=index.dtype)
+    # rows of the region in order, then `count`, which every access below leaves out
     rows = jnp.full(count + chunk, count, index.dtype)
-    rows = rows.at[jnp.where(corner, rank - 1, count + chunk)].set(index, mode="drop")
+    rows = rows.at[jnp.where(inside, rank - 1, count + chunk)].set(index, mode="drop")
 
     def step(state: tuple[jax.Array, Results]) -> tuple[jax.Array, Results]:
         done, found = state
         here = jax.lax.dynamic_slice(rows, (done,), (chunk,))
-        near = series(
-            v.at[here].get(mode="fill", fill_value=1.0),
-            z.at[here].get(mode="fill", fill_value=0.5 * ARGUMENT_LIMIT),
+        other = evaluate(
+            v.at[here].get(mode="fill", fill_value=region.order),
+            z.at[here].get(mode="fill", fill_value=region.argument),
         )
         replaced = (
             x.at[here].set(y, mode="drop", indices_are_sorted=True)
-            for x, y in zip(found, near, strict=True)
+            for x, y in zip(found, other, strict=True)
         )
         return done + chunk, tuple(replaced)
 
-    start = (jnp.zeros((), index.dtype), wide)
+    start = (jnp.zeros((), index.dtype), found)
     return jax.lax.while_loop(lambda state: state[0] < rank[-1], step, start)[1]

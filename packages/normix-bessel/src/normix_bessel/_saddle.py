@@ -43,7 +43,7 @@ class _Rule(NamedTuple):
 _VALUE_RULES = {"float64": _Rule(38.0, 8), "float32": _Rule(18.0, 5)}
 _CURVATURE_RULES = {"float64": _Rule(38.0, 9), "float32": _Rule(18.0, 5)}
 # The covariance of (u, f, g) weighs the tails with e^(2|u|), so it needs them deeper.
-_COVARIANCE_RULES = {"float64": _Rule(44.0, 9), "float32": _Rule(22.0, 6)}
+_COVARIANCE_RULES = {"float64": _Rule(41.0, 8), "float32": _Rule(22.0, 6)}
 # Where every w >= _WIDE the integrand is close to a Gaussian, and all moments need no more than:
 _WIDE = 64.0
 _WIDE_RULES = {"float64": _Rule(38.0, 5), "float32": _Rule(18.0, 3)}

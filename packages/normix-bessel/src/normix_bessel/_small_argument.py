@@ -68,6 +68,7 @@ class _Ladder(NamedTuple):
     down_over_q: jax.Array  # (2/z) K_{v-1} / K_v
     down_before: jax.Array  # (z/2) K_{v-2} / K_{v-1}
     cross: jax.Array  # q (1 - K_{v+1} K_{v-1} / K_v²)
+    both: jax.Array  # up + down, even in v also in its rounding near v = 0
 
 
 def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
@@ -80,20 +81,20 @@ def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
 def _scaled_hyperbolics(u: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(m, e^-mx cosh ux, e^-mx sinh(ux)/(ux)) with m = |u| for large |u| x, else 0.
 
-    The factor e^-mx prevents overflow; where there is none to prevent it is 1, so that even
-    functions of u stay even in their code and have derivatives right at u = 0.
+    The factor e^-mx prevents overflow; where there is none to prevent it is 1, and both are
+    series in u², so that their derivatives keep relative accuracy as u -> 0.
     """
     frozen = jax.lax.stop_gradient(u)
     near = jnp.abs(frozen) * x < 1
     m = jnp.where(near, 0.0, jnp.where(frozen < 0, -u, u))
-    cosh = (jnp.exp((u - m) * x) + jnp.exp(-(u + m) * x)) / 2
     square = jnp.where(near, u * x, 0.0) ** 2
-    term, series = jnp.ones_like(u), jnp.ones_like(u)
-    for k in range(1, 10):
-        term = term * square / (2 * k * (2 * k + 1))
-        series = series + term
+    near_cosh, near_sinhc = jnp.ones_like(u), jnp.ones_like(u)
+    for k in range(18, 0, -2):
+        near_cosh = 1 + near_cosh * square * (1 / (k * (k - 1)))
+        near_sinhc = 1 + near_sinhc * square * (1 / (k * (k + 1)))
     far = jnp.where(near, 1.0, m * x)
-    return m, cosh, jnp.where(near, series, -jnp.expm1(-2 * far) / (2 * far))
+    cosh = jnp.where(near, near_cosh, (1 + jnp.exp(-2 * far)) / 2)
+    return m, cosh, jnp.where(near, near_sinhc, -jnp.expm1(-2 * far) / (2 * far))
 
 
 def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
@@ -105,26 +106,35 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     gamma1, gamma2 = _polynomial(_GAMMA1, u * u), _polynomial(_GAMMA2, u * u)
     rgamma_minus, rgamma_plus = gamma2 + u * gamma1, gamma2 - u * gamma1  # 1 / Γ(1 ∓ u)
     m, cosh, sinhc = _scaled_hyperbolics(u, x)
-    f = (gamma1 * cosh + gamma2 * x * sinhc) / (rgamma_minus * rgamma_plus)
+    rgammas = gamma2 * gamma2 - u * u * gamma1 * gamma1
+    f = (gamma1 * cosh + gamma2 * x * sinhc) / rgammas
     tilt = jnp.exp((u - m) * x)
     q_untilted = jnp.exp((m - u - 2) * x)  # q / tilt, where both underflow
     p_tilted = 0.5 / rgamma_plus
     p = tilt * p_tilted
     r = 0.5 * jnp.exp(-(u + m) * x) / rgamma_minus
 
+    # p + r, and (p - r) / u, which is f: even in u in their code too, unlike p and r
+    even, odd = (gamma2 * cosh + u * u * gamma1 * x * sinhc) / rgammas, f
+
     def term(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         k = (i + 1).astype(v.dtype)
-        f, p, r, c, total, tilted_up, total_down = carry
-        f = (k * f + p + r) / (k * k - u * u)
+        f, p, r, even, odd, c, total, tilted_up, total_down, total_both = carry
+        scale = 1 / (k * k - u * u)
+        f, even, odd = (
+            *((k * f + even) * scale, (k * even + u * u * odd) * scale),
+            (k * odd + even) * scale,
+        )
         p, r, c_untilted, c = p / (k - u), r / (k + u), c * q_untilted / k, c * q / k
         return (
-            *(f, p, r, c, total + c * f),
+            *(f, p, r, even, odd, c, total + c * f),
             *(tilted_up + c_untilted * (p - k * f), total_down + c * (r - k * f)),
+            total_both + c * (even - 2 * k * f),
         )
 
     one = jnp.ones_like(v)
-    *_, total, tilted_up, total_down = jax.lax.fori_loop(
-        0, _TERMS, term, (f, p, r, one, f, p_tilted, r)
+    *_, total, tilted_up, total_down, total_both = jax.lax.fori_loop(
+        0, _TERMS, term, (f, p, r, even, odd, one, f, p_tilted, r, even)
     )
     # K_{u+1} ~ e^{ux}: the power of z leaves the logarithm before it is differentiated
     log_kv = jnp.where(n == 0, m * x + jnp.log(total), v * x + jnp.log(tilted_up))
@@ -133,6 +143,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     # order u - 1, by evenness: ρ_{1-u} = (1 - u) + q / ρ_{-u} with ρ_{-u} = down
     down_before = (1 - u) + q / down
     cross = q - up * down
+    both = total_both / total
 
     # 1 / up and q / up are carried: for u < 0 up² underflows, which a quotient's slope divides by
     up_inverse = total / tilted_up * jnp.exp((m - u) * x)
@@ -145,7 +156,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
         product = jnp.where(j > 0, product * up, product)
         step = (
             *(1 / up_next, q / up_next, product, up_next),
-            *(down_next, inverse, down, q - up_next * down_next),
+            *(down_next, inverse, down, q - up_next * down_next, up_next + down_next),
         )
         return tuple(jnp.where(j < n, new, old) for new, old in zip(step, carry, strict=True))
 
@@ -153,7 +164,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
         0,
         int(ORDER_LIMIT),
         climb,
-        (up_inverse, up_inverse_q, one, up, down, down_over_q, down_before, cross),
+        (up_inverse, up_inverse_q, one, up, down, down_over_q, down_before, cross, both),
     )
     return _Ladder(log_kv + jnp.log(product), up, *rest)
 
@@ -177,7 +188,7 @@ def value(v: jax.Array, z: jax.Array) -> tuple[jax.Array]:
 def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """(log(e^z K), ∂v, ∂z)."""
     ladder, slope = _slope(v, jnp.log(2 / z))
-    return ladder.log_kv + z, slope.log_kv, 1 - (ladder.up + ladder.down) / z
+    return ladder.log_kv + z, slope.log_kv, 1 - ladder.both / z
 
 
 def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
@@ -187,10 +198,10 @@ def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     q = z * z / 4
     var_up = up * (1 + q / up - down)
     var_down = down * (ladder.down_before - down)
-    dvz = -(slope.up + slope.down) / z
+    dvz = -slope.both / z
     # not / z / z, which XLA folds into / (z z), and that underflows
     dzz = (var_up + 2 * ladder.cross + var_down) / z * (1 / z)
-    return ladder.log_kv + z, slope.log_kv, 1 - (up + down) / z, dvv, dvz, dzz
+    return ladder.log_kv + z, slope.log_kv, 1 - ladder.both / z, dvv, dvz, dzz
 
 
 def _means(v: jax.Array, z: jax.Array, ladder: _Ladder, slope: _Ladder) -> tuple[jax.Array, ...]:
