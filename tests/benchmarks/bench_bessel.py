@@ -67,18 +67,18 @@ def median(f: Callable[[], Any]) -> float:
 def measure(benchmark, inputs):
     """Benchmark f on the inputs; store first call and the share of each peer; give its result."""
 
-    def call(f: Callable[..., Any], **peers: Callable[..., Any]) -> Any:
+    def call(f: Callable[..., Any], at: Any = inputs, **peers: Callable[..., Any]) -> Any:
         start = time.perf_counter()
-        jax.block_until_ready(f(*inputs))
+        jax.block_until_ready(f(*at))
         benchmark.extra_info["first_call_s"] = time.perf_counter() - start
         for peer in peers.values():
-            jax.block_until_ready(peer(*inputs))
-        own = median(lambda: f(*inputs))
+            jax.block_until_ready(peer(*at))
+        own = median(lambda: f(*at))
         for name, peer in peers.items():
-            share = own / median(lambda peer=peer: peer(*inputs))
+            share = own / median(lambda peer=peer: peer(*at))
             benchmark.extra_info[f"share_of_{name}"] = share
-        benchmark.extra_info["n"] = len(inputs[0])
-        return benchmark(lambda: jax.block_until_ready(f(*inputs)))
+        benchmark.extra_info["n"] = len(at[0])
+        return benchmark(lambda: jax.block_until_ready(f(*at)))
 
     benchmark.group = f"bessel, n = {len(inputs[0])}"
     return call
@@ -110,18 +110,34 @@ def test_moments(measure, inputs):
     )
 
 
+def with_standard_promotion(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Peers are not written for the strict promotion that the tests set."""
+
+    def call(v: np.ndarray, z: np.ndarray) -> Any:
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return f(v, z)
+
+    return call
+
+
 def test_tensorflow_probability(measure, inputs):
     reason = "an optional peer: run with `--with tfp-nightly`"
     tfp = pytest.importorskip("tensorflow_probability.substrates.jax", reason=reason)
-    peer = jax.jit(lambda v, z: tfp.math.log_bessel_kve(v, z) - z)
+    peer = with_standard_promotion(jax.jit(lambda v, z: tfp.math.log_bessel_kve(v, z) - z))
     agrees(measure(peer, value=value, scipy_value=scipy_value), inputs, rtol=1e-6)
 
 
 def test_logbesselk(measure, inputs):
+    """In the middle of the plane: outside, its values are wrong (docs/bessel.md)."""
     reason = "an optional peer: run with `--with logbesselk`"
     logbesselk = pytest.importorskip("logbesselk.jax", reason=reason)
-    peer = jax.jit(jax.vmap(logbesselk.log_bessel_k))
-    agrees(measure(peer, value=value, scipy_value=scipy_value), inputs, rtol=1e-6)
+    v, z = inputs
+    middle = (np.abs(v) < 10) & (z > 0.3) & (z < 30)
+    if not middle.any():
+        pytest.skip("logbesselk is wrong at all of these points")
+    peer = with_standard_promotion(jax.jit(jax.vmap(logbesselk.log_bessel_k)))
+    at = v[middle], z[middle]
+    agrees(measure(peer, at=at, value=value, scipy_value=scipy_value), at, rtol=1e-6)
 
 
 COLD = """
