@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_bessel import KvMoments, log_kv, log_kv_moments
+from normix_bessel import KvMoments, kv, kve, log_kv, log_kv_moments, log_kve
 
 BACKENDS = pytest.mark.parametrize("backend", ["jax", "cpu"])
-FUNCTIONS = pytest.mark.parametrize("function", [log_kv, log_kv_moments])
+FUNCTIONS = pytest.mark.parametrize("function", [log_kv, log_kve, kv, kve, log_kv_moments])
 INF, NAN = np.inf, np.nan
 
 EDGES = [
@@ -27,10 +27,13 @@ EDGES = [
 @BACKENDS
 def test_edge_values(padded, backend):
     v, z, expected = map(np.array, zip(*EDGES, strict=True))
-    for function in (log_kv, log_kv_moments):
+    for function in (log_kv, log_kve, log_kv_moments):
         got = padded(partial(function, backend=backend), v, z)
         value = got.log_kv if function is log_kv_moments else got
         np.testing.assert_array_equal(value, expected)
+    for function in (kv, kve):
+        got = padded(partial(function, backend=backend), v, z)
+        np.testing.assert_array_equal(got, np.exp(expected))
 
 
 def test_a_derivative_is_nan_where_the_value_is():

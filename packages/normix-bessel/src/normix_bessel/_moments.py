@@ -32,7 +32,7 @@ class KvMoments(NamedTuple):
         mean: means of (u, f, g), shape (..., 3).
         cov: covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for.
 
-    Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders |v| < 10 the covariance, at
+    Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders |v| < 7 the covariance, at
     |v| <= 1/2 also the mean of e^-|t|, can be inf or nan; `log_kv` and its derivatives are not.
     """
 

@@ -2,9 +2,9 @@
 
 The rule at the saddle runs over every element, in chunks whose intermediate arrays stay in
 the cache. What serves a region better, the small-argument series above all, then runs over
-the elements there alone, gathered, so a batch with a few of them costs little more than one with
-none. Both need the batch as
-an array: `custom_vmap` gives it back under `jax.vmap`, where the function sees one element.
+the elements there alone, gathered, so a batch with a few of them costs little more than one
+with none. Both need the batch as an array: `custom_vmap` gives it back under `jax.vmap`, where
+the function sees one element.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from . import _small_argument, _small_order, _uniform
 Results = tuple[jax.Array, ...]
 Elementwise = Callable[[jax.Array, jax.Array], Results]  # of |v| and z, all of one shape
 
-_SMALL_BATCH = 4096  # up to here the corner is evaluated on the whole batch
+_SMALL_BATCH = 4096  # up to here a region is evaluated on the whole batch
 _LARGEST_BATCH = 1 << 20  # beyond, by chunks: some 40 arrays of a chunk are alive at once
 _CPU_CHUNK = 1 << 16  # so that these stay in the cache; a GPU would rather be kept busy
 
