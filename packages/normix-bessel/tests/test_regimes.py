@@ -113,6 +113,24 @@ def test_the_short_rule_agrees_with_the_long_one(far, name):
         close((short[3], short[5]), (long[3], long[5]), 1e-14)
 
 
+def test_float32_in_a_far_batch(far):
+    """The expansion and the shorter rule of that precision."""
+    v, z = (np.float32(x[far[0] + far[1] < 1e6]) for x in far)
+    assert np.hypot(v, z).min() >= _uniform.LIMIT * (1 - 1e-6)
+    assert v.size > 100
+    got, expected = (
+        jax.tree.map(np.float64, log_kv_moments(v.astype(dtype), z.astype(dtype)))
+        for dtype in (np.float32, np.float64)
+    )
+    value = np.asarray(log_kv(v, z), np.float64)
+    scale = np.maximum(np.hypot(v, z), np.abs(expected.log_kv))
+    assert np.max(np.abs(value - expected.log_kv) / scale) <= 1e-6
+    deviation = np.sqrt(np.einsum("...ii->...i", expected.cov))
+    product = deviation[:, :, None] * deviation[:, None, :]
+    assert np.max(np.abs(got.cov - expected.cov) / product) <= 2e-5
+    np.testing.assert_allclose(got.mean[:, 1:], expected.mean[:, 1:], rtol=1e-5)
+
+
 def test_one_near_element_changes_no_far_one(far, padded):
     v, z = far
     alone = padded(log_kv, v, z)
