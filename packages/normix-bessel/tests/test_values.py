@@ -63,9 +63,9 @@ def test_kv_keeps_its_digits_where_it_is_small(padded):
         np.testing.assert_allclose(got, expected, rtol=4e-15)
 
 
-def test_cpu_is_right_to_5e14(reference):
+def test_cpu_is_right_to_3e14(reference):
     got = log_kv(reference.v, reference.z, backend="cpu")
-    assert reference.errors("log_kv", got, reference.scale).max() <= 5e-14
+    assert reference.errors("log_kv", got, reference.scale).max() <= 3e-14
 
 
 @pytest.mark.parametrize("backend", ["jax", "cpu"])
@@ -87,6 +87,14 @@ def test_cpu_repairs_the_gaps_of_scipy(reference):
     assert gap.sum() >= 50
     got = log_kv(reference.v, reference.z, backend="cpu")
     assert reference.errors("log_kv", got, reference.scale)[gap].max() <= 1e-14
+
+
+def test_cpu_mends_what_scipy_loses_below_2(padded):
+    """kve is off by up to 1.6e-13 at z just below 2, v near 0.1."""
+    v = np.tile([0.02, 0.1, 0.105, 0.3, 0.9, 1.1, 5.1, 19.9], 30)
+    z = np.repeat(np.linspace(0.3, 2.05, 30), 8)
+    got = log_kve(v, z, backend="cpu")
+    np.testing.assert_allclose(got, padded(log_kve, v, z), rtol=3e-14, atol=3e-14)
 
 
 @pytest.mark.parametrize("backend", ["jax", "cpu"])
