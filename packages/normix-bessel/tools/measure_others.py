@@ -41,9 +41,10 @@ import scipy.special
 from make_reference import exact
 from measure_accuracy import REGIONS, Region, limits, points
 from mpmath import mp, mpf
-from numpy.polynomial import Polynomial
+from numpy.polynomial.polynomial import polyval
 
 from normix_bessel import log_kv
+from normix_bessel._debye import polynomials
 
 Array = np.ndarray
 Function = Callable[[Array, Array], Array]
@@ -90,23 +91,13 @@ def hankel(v: Array, z: Array) -> Array:
     return 0.5 * np.log(np.pi / 2 / z) - z + np.log(_to_smallest_term(np.array(terms)))
 
 
-def _debye_polynomials(count: int) -> list[Polynomial]:
-    """U_k of DLMF 10.41.9, as polynomials in p² after division by p^k."""
-    u = [Polynomial([1.0])]
-    rise, weight = Polynomial([0, 0, 0.5, 0, -0.5]), Polynomial([0.125, 0, -0.625])
-    for _ in range(count - 1):
-        u.append(rise * u[-1].deriv() + (weight * u[-1]).integ())
-    return [Polynomial(u_k.coef[k::2]) for k, u_k in enumerate(u)]
-
-
-DEBYE = _debye_polynomials(15)
-
-
 def debye(v: Array, z: Array) -> Array:
     """DLMF 10.41.4, at most 15 terms; U_k(p) / v^k is written with w = hypot(v, z), p = v / w."""
     v = np.abs(v)
     w = np.hypot(v, z)
-    terms = np.array([u_k((v / w) ** 2) / (-w) ** k for k, u_k in enumerate(DEBYE)])
+    terms = np.array(
+        [polyval((v / w) ** 2, u_k) / (-w) ** k for k, u_k in enumerate(polynomials(15))]
+    )
     return (
         0.5 * np.log(np.pi / 2 / w) - w + v * np.arcsinh(v / z) + np.log(_to_smallest_term(terms))
     )

@@ -1,24 +1,22 @@
 """The CPU backend: scipy.special.kve, repaired where it fails, and moments by quadrature.
 
-It shares no node, series or recurrence with the JAX backend, so that each checks the other.
+It shares no node and no code with the JAX backend but the coefficients of `_debye`, so that each
+checks the other.
 `scipy.special.kve` overflows for small z or large v, is nan for z > 2^30, and loses up to three
 digits as z approaches 2 from below at orders near 0.1 (1.6e-13). For 0.5 < z <= 2, v < 20,
 e^z K_v(z) = ∫_0^∞ e^(-z (cosh t - 1)) cosh(v t) dt (DLMF 10.32.9) is summed with a step of 0.1
 instead. Where the result of `kve` is not a positive finite number,
 
-- w = hypot(v, z) >= 40: Debye's uniform expansion (DLMF 10.41.4)
-  K_v(z) ~ sqrt(π / 2w) e^(-w + v asinh(v/z)) Σ (-1)^k U_k(v/w) / v^k, with U_k(p) / v^k
-  written in 1/w, so that v = 0 is no exception;
+- w = hypot(v, z) >= 40: Debye's uniform expansion, DLMF 10.41.4;
 - else the recurrence ρ_v = (z/2) K_{v+1} / K_v = v + (z²/4) / ρ_{v-1} (DLMF 10.29.1), upward
   from orders in [0, 1], where kve does not overflow.
 """
-
-from functools import cache
 
 import numpy as np
 from numpy.polynomial import polynomial
 from scipy import special
 
+from ._debye import polynomials
 from ._moments import KvMoments
 
 _DEBYE_LIMIT = 40.0
@@ -33,22 +31,6 @@ _CHUNK = 1 << 21  # elements x nodes held at once
 _SMALLEST_GAP = 1e-300
 
 
-@cache
-def _debye_polynomials() -> tuple[np.ndarray, ...]:
-    """V_k with U_k(p) = p^k V_k(p²): coefficients in p², ascending (DLMF 10.41.9).
-
-    U_{k+1}(p) = ½ p² (1 - p²) U_k'(p) + (1/8) ∫_0^p (1 - 5 s²) U_k(s) ds.
-    """
-    u = np.array([1.0])
-    found = []
-    for k in range(_DEBYE_TERMS):
-        found.append(u[k::2])
-        derivative = polynomial.polymul([0, 0, 0.5, 0, -0.5], polynomial.polyder(u))
-        integral = polynomial.polyint(polynomial.polymul([0.125, 0, -0.625], u))
-        u = polynomial.polyadd(derivative, integral)
-    return tuple(found)
-
-
 def _asinh_ratio(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     """asinh(v/z), also where v/z overflows."""
     return np.where(v > z, np.log(v + np.hypot(v, z)) - np.log(z), np.arcsinh(np.minimum(v, z) / z))
@@ -58,7 +40,7 @@ def _debye(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     w = np.hypot(v, z)
     squared = (v / w) ** 2
     total = np.zeros_like(w)
-    for coefficients in reversed(_debye_polynomials()):
+    for coefficients in reversed(polynomials(_DEBYE_TERMS)):
         total = polynomial.polyval(squared, coefficients) - total / w
     exponent = v * (_asinh_ratio(v, z) - v / (w + z))  # z - w + v t0
     return exponent + 0.5 * np.log(np.pi / (2 * w)) + np.log(total)

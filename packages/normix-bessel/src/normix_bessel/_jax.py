@@ -44,7 +44,7 @@ def _invalid(v: jax.Array, z: jax.Array) -> jax.Array:
 
 
 def _value_with_edges(v: jax.Array, z: jax.Array, value: jax.Array) -> jax.Array:
-    """The limits of log(e^z K), or of log K, on the boundary of the domain, nan outside."""
+    """The limits of log(e^z K) on the boundary of the domain, nan outside."""
     edge = jnp.where((z == 0) | jnp.isinf(v), jnp.inf, -jnp.inf)
     outside = jnp.where(_invalid(v, z), jnp.nan, edge).astype(value.dtype)
     return jnp.where(_regular(v, z), value, outside)
@@ -95,10 +95,6 @@ def _moments_at(evaluate: Elementwise, v: jax.Array, z: jax.Array) -> Results:
     return _value_with_edges(v, z, value), *(jnp.where(regular, x, jnp.nan) for x in held)
 
 
-def _adaptive(saddle: Callable[..., Results]) -> Elementwise:
-    return partial(saddle, adaptive=True)
-
-
 _VALUE = gathered(_small_argument.value, _saddle.value, expansion=_uniform.value)
 _GRADIENT = gathered(
     _small_argument.gradient,
@@ -106,11 +102,27 @@ _GRADIENT = gathered(
     expansion=_uniform.gradient,
     small_order=_small_order.gradient,
 )
-_HESSIAN = gathered(
-    _small_argument.hessian, _adaptive(_saddle.hessian), small_order=_small_order.hessian
+
+
+def _end_of_chain(
+    at: Callable[..., Results],
+    series: Elementwise,
+    saddle: Callable[..., Results],
+    small_order: Elementwise | None = None,
+) -> Callable[[jax.Array, jax.Array], Results]:
+    """The gathered form, whose derivatives are those of the plain one."""
+    fast = gathered(series, partial(saddle, adaptive=True), small_order=small_order)
+    function = jax.custom_jvp(partial(at, fast))
+    function.defjvp(partial(jax.jvp, partial(at, chosen(series, saddle))))
+    return function
+
+
+# (log(e^z K), ∂v, ∂z, ∂²v, ∂v∂z, ∂²z)
+_hessian = _end_of_chain(
+    _hessian_at, _small_argument.hessian, _saddle.hessian, _small_order.hessian
 )
-_MEAN = gathered(_small_argument.mean, _adaptive(_saddle.mean))
-_COVARIANCE = gathered(_small_argument.covariance, _adaptive(_saddle.covariance))
+_mean = _end_of_chain(_moments_at, _small_argument.mean, _saddle.mean)
+_covariance = _end_of_chain(_moments_at, _small_argument.covariance, _saddle.covariance)
 
 
 @jax.custom_jvp
@@ -124,22 +136,6 @@ def _gradient(v: jax.Array, z: jax.Array) -> Results:
     return _gradient_at(_GRADIENT, v, z)
 
 
-@jax.custom_jvp
-def _hessian(v: jax.Array, z: jax.Array) -> Results:
-    """(log(e^z K), ∂v, ∂z, ∂²v, ∂v∂z, ∂²z)."""
-    return _hessian_at(_HESSIAN, v, z)
-
-
-@jax.custom_jvp
-def _mean(v: jax.Array, z: jax.Array) -> Results:
-    return _moments_at(_MEAN, v, z)
-
-
-@jax.custom_jvp
-def _covariance(v: jax.Array, z: jax.Array) -> Results:
-    return _moments_at(_COVARIANCE, v, z)
-
-
 @log_kve.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     value, dv, dz = _gradient(*primals)
@@ -151,17 +147,6 @@ def _(primals: Any, tangents: Any) -> Any:
     value, dv, dz, dvv, dvz, dzz = _hessian(*primals)
     tv, tz = tangents
     return (value, dv, dz), (dv * tv + dz * tz, dvv * tv + dvz * tz, dvz * tv + dzz * tz)
-
-
-def _by_differentiation(
-    at: Callable[..., Results], series: Elementwise, saddle: Elementwise
-) -> Callable[..., Any]:
-    return partial(jax.jvp, partial(at, chosen(series, saddle)))
-
-
-_hessian.defjvp(_by_differentiation(_hessian_at, _small_argument.hessian, _saddle.hessian))
-_mean.defjvp(_by_differentiation(_moments_at, _small_argument.mean, _saddle.mean))
-_covariance.defjvp(_by_differentiation(_moments_at, _small_argument.covariance, _saddle.covariance))
 
 
 def log_kv(v: jax.Array, z: jax.Array) -> jax.Array:

@@ -114,27 +114,24 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     p = tilt * p_tilted
     r = 0.5 * jnp.exp(-(u + m) * x) / rgamma_minus
 
-    # p + r, and (p - r) / u, which is f: even in u in their code too, unlike p and r
-    even, odd = (gamma2 * cosh + u * u * gamma1 * x * sinhc) / rgammas, f
+    # p + r, even in u in its code too, unlike p and r; (p - r) / u is f
+    even = (gamma2 * cosh + u * u * gamma1 * x * sinhc) / rgammas
 
     def term(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         k = (i + 1).astype(v.dtype)
-        f, p, r, even, odd, c, total, tilted_up, total_down, total_both = carry
+        f, p, r, even, c, total, tilted_up, total_down, total_both = carry
         scale = 1 / (k * k - u * u)
-        f, even, odd = (
-            *((k * f + even) * scale, (k * even + u * u * odd) * scale),
-            (k * odd + even) * scale,
-        )
+        f, even = (k * f + even) * scale, (k * even + u * u * f) * scale
         p, r, c_untilted, c = p / (k - u), r / (k + u), c * q_untilted / k, c * q / k
         return (
-            *(f, p, r, even, odd, c, total + c * f),
+            *(f, p, r, even, c, total + c * f),
             *(tilted_up + c_untilted * (p - k * f), total_down + c * (r - k * f)),
             total_both + c * (even - 2 * k * f),
         )
 
     one = jnp.ones_like(v)
     *_, total, tilted_up, total_down, total_both = jax.lax.fori_loop(
-        0, _TERMS, term, (f, p, r, even, odd, one, f, p_tilted, r, even)
+        0, _TERMS, term, (f, p, r, even, one, f, p_tilted, r, even)
     )
     # K_{u+1} ~ e^{ux}: the power of z leaves the logarithm before it is differentiated
     log_kv = jnp.where(n == 0, m * x + jnp.log(total), v * x + jnp.log(tilted_up))

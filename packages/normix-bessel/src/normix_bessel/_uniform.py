@@ -1,48 +1,24 @@
 """Debye's uniform expansion: log(e^z K_v(z)) without an exponential, for hypot(v, z) >= LIMIT.
 
-With w = hypot(v, z), t0 = asinh(v/z) and U_k of DLMF 10.41.9 (DLMF 10.41.4),
-
-    K_v(z) ~ √(π / 2w) e^(-w + v t0) S,   S = Σ (-1)^k U_k(v/w) / v^k = Σ (-1/w)^k V_k(v²/w²),
-
-as U_k(p) = p^k V_k(p²): no power of v is divided by, and v = 0 is no exception.
+The formula is in `_debye`. It serves batches that lie in its domain as a whole.
 """
 
 import math
-from fractions import Fraction
-from itertools import zip_longest
 
 import jax
 import jax.numpy as jnp
 
+from ._debye import polynomials
 from ._saddle import saddle_point
 
 LIMIT = 64.0
 _TERMS = 11  # the next is below 1e-18 at w = LIMIT, for every v
 
 
-def _coefficients() -> list[list[float]]:
-    """V_k, ascending in p², by U_{k+1} = ½ p² (1 - p²) U_k' + (1/8) ∫_0^p (1 - 5 s²) U_k(s) ds."""
-    u, found = [Fraction(1)], []
-    for k in range(_TERMS):
-        found.append([float(c) for c in u[k::2]])
-        lower = [
-            Fraction(0),
-            *((Fraction(i, 2) + Fraction(1, 8 * (i + 1))) * c for i, c in enumerate(u)),
-        ]
-        upper = [Fraction(0)] * 3 + [
-            -(Fraction(i, 2) + Fraction(5, 8 * (i + 3))) * c for i, c in enumerate(u)
-        ]
-        u = [a + b for a, b in zip_longest(lower, upper, fillvalue=Fraction(0))]
-    return found
-
-
-_V = _coefficients()
-
-
 def _sum(x: jax.Array, square: jax.Array) -> jax.Array:
-    """S at x = 1/w and v²/w²."""
+    """Σ (-x)^k V_k(square) at x = 1/w, square = v²/w²."""
     total = jnp.zeros_like(x)
-    for coefficients in reversed(_V):
+    for coefficients in reversed(polynomials(_TERMS)):
         term = jnp.full_like(x, coefficients[-1])
         for c in coefficients[-2::-1]:
             term = term * square + c
