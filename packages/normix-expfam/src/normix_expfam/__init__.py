@@ -11,26 +11,35 @@ from importlib.metadata import version as _version
 from ._checks import as_float as as_float
 from ._checks import is_concrete as is_concrete
 from ._checks import require as require
+from ._convert import project as project
+from ._convert import to_gig as to_gig
 from ._family import ExponentialFamily as ExponentialFamily
 from ._family import hook as hook
 from ._gig import GIGMoments as GIGMoments
 from ._gig import gig_log_partition as gig_log_partition
 from ._gig import gig_moments as gig_moments
 from ._gig import mode_of_log as mode_of_log
+from ._gig_member import GIGMember as GIGMember
 from ._inversion import GIGSolution as GIGSolution
-from ._inversion import InversionStatus as InversionStatus
 from ._inversion import solve_gig as solve_gig
+from ._mle import MLEResult as MLEResult
 from ._sampling import sample_gig as sample_gig
+from ._status import InversionStatus as InversionStatus
+from ._univariate import UnivariateFamily as UnivariateFamily
+from .families.exponential import Exponential as Exponential
 from .families.gamma import Gamma as Gamma
 from .families.gig import GIG as GIG
 from .families.gig import GeneralizedInverseGaussian as GeneralizedInverseGaussian
 from .families.inverse_gamma import InverseGamma as InverseGamma
 from .families.inverse_gaussian import InverseGaussian as InverseGaussian
+from .families.multivariate_normal import MultivariateNormal as MultivariateNormal
 
 __version__ = _version("normix-expfam")
 __all__ = [
     "GIG",
+    "Exponential",
     "ExponentialFamily",
+    "GIGMember",
     "GIGMoments",
     "GIGSolution",
     "Gamma",
@@ -38,13 +47,18 @@ __all__ = [
     "InverseGamma",
     "InverseGaussian",
     "InversionStatus",
+    "MLEResult",
+    "MultivariateNormal",
+    "UnivariateFamily",
     "as_float",
     "gig_log_partition",
     "gig_moments",
     "hook",
     "is_concrete",
     "mode_of_log",
+    "project",
     "require",
     "sample_gig",
     "solve_gig",
+    "to_gig",
 ]

@@ -1,7 +1,9 @@
 """Errors for static mistakes: they name class, argument, rule, value received and remedy."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,18 +47,63 @@ def scalars(owner: str, **values: Any) -> list[jax.Array]:
     return arrays
 
 
-def positive_scalars(owner: str, **values: Any) -> list[jax.Array]:
-    """The named parameters as floating scalars; each that is concrete must be positive."""
-    arrays = scalars(owner, **values)
-    for name, value in values.items():
-        if is_concrete(value):
-            value = np.asarray(value)
-            require(np.isfinite(value) & (value > 0), owner, name, "be finite and > 0", value,
-                    "check its sign and the parametrization")  # fmt: skip
-    return arrays
+def positive_scalars(owner: str, *, check: bool = True, **values: Any) -> list[jax.Array]:
+    """The named parameters as floating scalars, which must be positive.
+
+    A concrete value raises ValueError; a traced one raises at run time, by `equinox.error_if`,
+    which with ``check=False`` is left out.
+    """
+    found = []
+    for (name, value), array in zip(values.items(), scalars(owner, **values), strict=True):
+        rule = Rule(name, "be finite and > 0", "check its sign and the parametrization")
+        found.append(checked(owner, rule, is_positive, (value,), (array,), check=check))
+    return found
 
 
-def resolve_backend(owner: str, backend: str) -> str:
+def is_positive(x: jax.Array) -> jax.Array:
+    """0 < x < inf."""
+    return (x > 0) & (x < jnp.inf)
+
+
+class Rule(NamedTuple):
+    """What an argument must satisfy, and what to do if it does not."""
+
+    argument: str
+    rule: str
+    remedy: str
+
+
+def checked(
+    owner: str,
+    rule: Rule,
+    holds: Callable[..., jax.Array],
+    given: tuple[Any, ...],
+    arrays: tuple[jax.Array, ...],
+    *,
+    check: bool,
+) -> jax.Array:
+    """The first array, after an error unless ``holds`` for all of them.
+
+    Args:
+        owner: class for the message.
+        rule: what is demanded of the first.
+        holds: the condition, of as many arrays.
+        given: what the arrays were made of; where all is concrete, ValueError is raised at once.
+        arrays: the same as arrays, which may be traced; they raise at run time.
+        check: False leaves out the check at run time.
+    """
+    if is_concrete(*given):
+        with jax.ensure_compile_time_eval():
+            good = np.asarray(holds(*(as_float(value) for value in given)))
+        require(good, owner, rule.argument, rule.rule, given[0], rule.remedy)
+        return arrays[0]
+    if not check:
+        return arrays[0]
+    message = f"{owner}: {rule.argument} must {rule.rule}; {rule.remedy}"
+    return eqx.error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
+
+
+def resolve_backend(owner: str, backend: str) -> Literal["jax", "cpu"]:
     if backend not in ("jax", "cpu"):
         raise ValueError(f"{owner}: backend must be 'jax' or 'cpu', got {backend!r}")
-    return backend
+    return "jax" if backend == "jax" else "cpu"

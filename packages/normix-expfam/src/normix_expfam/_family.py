@@ -13,9 +13,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
-from ._checks import as_floats, is_concrete, require, resolve_backend
+from ._checks import as_floats, is_concrete, positive_scalars, require, resolve_backend
+from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
+from ._generic_inversion import natural_from_expectation
+from ._mle import MLEResult, standard_errors
+from ._status import InversionStatus
+from ._triad import grad_log_partition, log_partition
 
 Backend = Literal["jax", "cpu"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,7 +38,7 @@ class ExponentialFamily(eqx.Module):
 
     The log-partition triad has six hooks, ψ, ∇ψ, ∇²ψ on JAX and on the CPU, in three tiers:
 
-    1. a family must write `_log_partition_from_theta`;
+    1. a family must write `_log_partition_from_theta`, which is not finite outside its domain;
     2. `_grad_log_partition` and `_hessian_log_partition` default to automatic
        differentiation of it, and are replaced where an analytic form gains;
     3. `_log_partition_cpu`, `_grad_log_partition_cpu` and `_hessian_log_partition_cpu` default
@@ -53,6 +58,10 @@ class ExponentialFamily(eqx.Module):
 
     fits_constant_data: ClassVar[bool] = False
     """Whether the MLE exists when all observations are equal."""
+
+    interior_theta: ClassVar[tuple[float, ...] | None] = None
+    """A θ inside the domain, where the search for η -> θ starts; needed only by families that
+    leave that search to the base class."""
 
     @abstractmethod
     def natural_params(self) -> Float[Array, " k"]:
@@ -114,15 +123,55 @@ class ExponentialFamily(eqx.Module):
         return np.asarray(cls._hessian_log_partition(jnp.asarray(theta)))
 
     @classmethod
-    @abstractmethod
+    @hook
     def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
-        """The law with E t(X) = η; traceable, non-finite parameters when there is none."""
+        """The law with E t(X) = η; traceable, non-finite parameters when there is none.
+
+        The default is Newton's method on ψ(θ) - θ·η from `interior_theta`.
+        """
+        if cls.interior_theta is None:
+            raise NotImplementedError(
+                f"{cls.__name__}.from_expectation: the family must give interior_theta, a natural "
+                "parameter to start the search from, or its own _from_expectation"
+            )
+        start = jnp.asarray(cls.interior_theta, eta.dtype)
+        return cls.from_natural(natural_from_expectation(cls, eta, start))
 
     @classmethod
     @hook
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
         """The same on the CPU backend."""
-        return _inverted(cls, jnp.asarray(eta))
+        return _inverted(cls, jnp.asarray(eta))[0]
+
+    @classmethod
+    @hook
+    def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Int[Array, ""]]:
+        """`_from_expectation` with its `InversionStatus`."""
+        law = cls._from_expectation(eta)
+        return law, _status_of(law)
+
+    @classmethod
+    @hook
+    def _fit(cls, x: Array, weights: Array | None, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        """The MLE with its status; the default has the mean statistics of the data."""
+        eta = cls._mean_statistics(x, weights)
+        if backend == "cpu":
+            law = cls._from_expectation_cpu(np.asarray(eta, np.float64))
+            return law, _status_of(law)
+        return _inverted(cls, eta)
+
+    @hook
+    def _mean_log_base(self) -> Float[Array, ""]:
+        """E log h(X), which entropies contain and divergences do not."""
+        name = type(self).__name__
+        raise NotImplementedError(
+            f"{name}.entropy: the family must give _mean_log_base, E log h(X); it is 0 where h = 1"
+        )
+
+    @hook
+    def _free_parameters(self) -> Self:
+        """Like the law, True for the entries of classical parameters that a fit estimates."""
+        return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
 
     def log_partition(self) -> Float[Array, ""]:
         """ψ(θ) of this law; differentiable in the parameters to every order."""
@@ -168,15 +217,20 @@ class ExponentialFamily(eqx.Module):
         return jnp.exp(self.log_prob(x))
 
     @classmethod
-    def from_expectation(cls, eta: ArrayLike, *, backend: Backend = "jax") -> Self:
+    def from_expectation(
+        cls, eta: ArrayLike, *, backend: Backend = "jax", throw: bool = True
+    ) -> Self:
         """The law with expectation parameters η = E t(X), which is also the MLE for mean t = η.
 
         Args:
             eta: η, shape (k,).
-            backend: "jax" (traceable) or "cpu".
+            backend: "jax" (traceable; differentiable by dθ = (∇²ψ)⁻¹ dη) or "cpu".
+            throw: False to get nan parameters where there is no such law, without an error and
+                under tracing without a check.
 
         Raises:
             ValueError: if η is concrete and no law of the family attains it.
+            equinox.EquinoxRuntimeError: the same when traced.
         """
         owner = f"{cls.__name__}.from_expectation"
         given, (eta,) = eta, as_floats(owner, eta=eta)
@@ -185,28 +239,85 @@ class ExponentialFamily(eqx.Module):
         if resolve_backend(owner, backend) == "cpu":
             law = cls._from_expectation_cpu(np.asarray(given, np.float64))
         else:
-            law = _inverted(cls, eta)
+            law = _inverted(cls, eta)[0]
         length = law.natural_params().shape
         require(eta.shape == length, owner, "eta", f"have shape {length}", eta.shape,
                 "pass the mean of sufficient_statistics(x)")  # fmt: skip
+        return cls._found(law, owner, eta) if throw else law
+
+    @classmethod
+    def _found(cls, law: Self, owner: str, eta: Any) -> Self:
+        """The law, after an error if its parameters are not finite."""
         leaves = jax.tree.leaves(law)
+        remedy = "pass the mean of sufficient_statistics(x) over data that vary"
         if is_concrete(eta, *leaves):
             finite = all(np.all(np.isfinite(leaf)) for leaf in leaves)
-            require(finite, owner, "eta", cls.eta_rule, np.asarray(eta),
-                    "pass the mean of sufficient_statistics(x) over data that vary")  # fmt: skip
-        return law
+            require(finite, owner, "eta", cls.eta_rule, np.asarray(eta), remedy)
+            return law
+        bad = jnp.any(jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
+        return eqx.error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
 
     @classmethod
     def fit_mle(
-        cls, x: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
+        cls,
+        x: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        backend: Backend = "jax",
+        throw: bool = True,
     ) -> Self:
         """Maximum likelihood from observations x, shape (n, *event), weights (n,) or None.
+
+        A weight counts repetitions of its row. `mle` also gives the likelihood and standard
+        errors. With ``throw=False`` a fit that does not exist has nan parameters instead.
 
         Raises:
             ValueError: for no data, nan, points outside the support, weights that are
                 negative, of another length or all zero, and constant data.
         """
         owner = f"{cls.__name__}.fit_mle"
+        x, weights = cls._data(owner, x, weights)
+        law, _ = cls._fit(x, weights, resolve_backend(owner, backend))
+        return cls._found(law, owner, cls._mean_statistics(x, weights)) if throw else law
+
+    @classmethod
+    def mle(
+        cls,
+        x: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        backend: Backend = "jax",
+        throw: bool = True,
+    ) -> MLEResult[Self]:
+        """Like `fit_mle`, with status, total log-likelihood and standard errors.
+
+        Standard errors are those of the Fisher information at the maximum; sums of weights count
+        as numbers of observations.
+
+        Raises:
+            ValueError: as `fit_mle`.
+        """
+        owner = f"{cls.__name__}.mle"
+        x, weights = cls._data(owner, x, weights)
+        law, status = cls._fit(x, weights, resolve_backend(owner, backend))
+        if throw:
+            law = cls._found(law, owner, cls._mean_statistics(x, weights))
+        values = law.log_prob(x)
+        n = jnp.asarray(x.shape[0], values.dtype) if weights is None else jnp.sum(weights)
+        total = jnp.sum(values) if weights is None else weights @ values
+        errors, count = standard_errors(law, law._free_parameters(), n)
+        return MLEResult(law, status, total, errors, n, count)
+
+    @classmethod
+    def _mean_statistics(cls, x: Array, weights: Array | None) -> Array:
+        t = cls.sufficient_statistics(x)
+        return jnp.mean(t, axis=0) if weights is None else weights @ t / jnp.sum(weights)
+
+    @classmethod
+    def _data(
+        cls, owner: str, x: ArrayLike, weights: ArrayLike | None
+    ) -> tuple[Array, Array | None]:
+        """Data and weights as arrays of one dtype, checked where they are concrete."""
         (x,) = as_floats(owner, x=x)
         require(x.ndim == 1 + cls.event_ndim and x.shape[0] > 0, owner, "x",
                 f"have shape (n, ...) with n > 0 and {cls.event_ndim} event axes", x.shape,
@@ -216,9 +327,7 @@ class ExponentialFamily(eqx.Module):
             require(outside.size == 0, owner, "x", "lie in the support",
                     f"{np.asarray(x)[outside[:1]]} in row {outside[:1]}",
                     "drop or repair such rows")  # fmt: skip
-        if weights is None:
-            eta = jnp.mean(cls.sufficient_statistics(x), axis=0)
-        else:
+        if weights is not None:
             x, weights = as_floats(owner, x=x, weights=weights)
             require(weights.shape == x.shape[:1], owner, "weights", f"have shape {x.shape[:1]}",
                     weights.shape, "pass one weight per row")  # fmt: skip
@@ -227,12 +336,79 @@ class ExponentialFamily(eqx.Module):
                         "be finite and non-negative", weights, "check their signs")  # fmt: skip
                 require(np.any(np.asarray(weights) > 0), owner, "weights", "not all be zero",
                         weights, "leave them out for equal weights")  # fmt: skip
-            eta = weights @ cls.sufficient_statistics(x) / jnp.sum(weights)
         if is_concrete(x, weights) and not cls.fits_constant_data:
             rows = np.asarray(x) if weights is None else np.asarray(x)[np.asarray(weights) > 0]
             require(np.any(rows != rows[0]), owner, "x", "vary", f"only the value {rows[0]}",
                     "the maximum is a point mass, which is no law of the family")  # fmt: skip
-        return cls.from_expectation(eta, backend=backend)
+        return x, weights
+
+    def entropy(self) -> Float[Array, ""]:
+        """Differential entropy -E log f(X) = ψ(θ) - θ·η - E log h(X), in nats.
+
+        Raises:
+            NotImplementedError: if the family does not give E log h(X).
+        """
+        return negative_conjugate(type(self), self.natural_params()) - self._mean_log_base()
+
+    def cross_entropy(self, other: Self) -> Float[Array, ""]:
+        """-E log f_other(X) for X of this law, in nats; entropy plus KL divergence.
+
+        Raises:
+            TypeError: if other is of another family.
+            NotImplementedError: if the family does not give E log h(X).
+        """
+        theta, to = self._with(other, "cross_entropy")
+        eta = grad_log_partition(type(self), theta)
+        return log_partition(type(self), to) - dot(to, eta) - self._mean_log_base()
+
+    def kl_divergence(self, other: Self) -> Float[Array, ""]:
+        """Kullback-Leibler divergence E log f(X)/f_other(X) >= 0 for X of this law, in nats.
+
+        ψ(θ') - ψ(θ) - (θ' - θ)·η, integrated where the laws are too close for differences.
+
+        Raises:
+            TypeError: if other is of another family.
+        """
+        theta, to = self._with(other, "kl_divergence")
+        return bregman(type(self), to, theta)
+
+    def renyi_divergence(self, other: Self, order: ArrayLike) -> Float[Array, ""]:
+        """Rényi divergence log ∫ f^α f_other^(1-α) dx / (α-1) of order α > 0, in nats.
+
+        At α = 1 it is the Kullback-Leibler divergence; for α > 1 it may be +inf (Rényi 1961;
+        van Erven & Harremoës 2014).
+
+        Raises:
+            TypeError: if other is of another family.
+            ValueError: if order is concrete and not positive and finite.
+        """
+        theta, to = self._with(other, "renyi_divergence")
+        name = f"{type(self).__name__}.renyi_divergence"
+        order = positive_scalars(name, order=order)[0]
+        return renyi(type(self), theta, to, order.astype(theta.dtype))
+
+    def squared_hellinger(self, other: Self) -> Float[Array, ""]:
+        """Squared Hellinger distance ½ ∫ (√f - √f_other)² dx = 1 - ∫ √(f f_other) dx, in [0, 1].
+
+        Raises:
+            TypeError: if other is of another family.
+        """
+        return -jnp.expm1(-bhattacharyya(type(self), *self._with(other, "squared_hellinger")))
+
+    def _with(self, other: Self, method: str) -> tuple[Array, Array]:
+        """θ of both laws, in one dtype."""
+        name = type(self).__name__
+        if type(other) is not type(self):
+            raise TypeError(
+                f"{name}.{method}: other must be a {name}, got {type(other).__name__}; convert "
+                "one of them"
+            )
+        mine, theirs = self.natural_params(), other.natural_params()
+        require(mine.shape == theirs.shape, f"{name}.{method}", "other",
+                f"have natural parameters of shape {mine.shape}", theirs.shape,
+                "compare laws of one dimension")  # fmt: skip
+        mine, theirs = as_floats(f"{name}.{method}", theta=mine, other=theirs)
+        return mine, theirs
 
     @classmethod
     def _batched(cls, function: Callable[[Array], Array], x: Array) -> Array:
@@ -249,30 +425,13 @@ class ExponentialFamily(eqx.Module):
 
 
 @partial(jax.jit, static_argnums=0)
-def _inverted(family: type[Family], eta: Array) -> Family:
+def _inverted(family: type[Family], eta: Array) -> tuple[Family, Array]:
     """η -> law, compiled once per family; traced, so that parameters pass unchecked."""
-    return family._from_expectation(eta)
+    return family._solve_expectation(eta)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def log_partition(family: type[ExponentialFamily], theta: Array) -> Array:
-    """ψ(θ), whose derivatives are the family's own ∇ψ and ∇²ψ."""
-    return family._log_partition_from_theta(theta)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def grad_log_partition(family: type[ExponentialFamily], theta: Array) -> Array:
-    """∇ψ(θ), whose derivative is the family's own ∇²ψ."""
-    return family._grad_log_partition(theta)
-
-
-@log_partition.defjvp
-def _(family: type[ExponentialFamily], primals: Any, tangents: Any) -> tuple[Array, Array]:
-    (theta,), (tangent,) = primals, tangents
-    return log_partition(family, theta), grad_log_partition(family, theta) @ tangent
-
-
-@grad_log_partition.defjvp
-def _(family: type[ExponentialFamily], primals: Any, tangents: Any) -> tuple[Array, Array]:
-    (theta,), (tangent,) = primals, tangents
-    return grad_log_partition(family, theta), family._hessian_log_partition(theta) @ tangent
+def _status_of(law: Any) -> Array:
+    """CONVERGED where the parameters are finite, else INFEASIBLE."""
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(law)]))
+    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
+    return jnp.where(finite, found, failed).astype(jnp.int32)

@@ -10,51 +10,20 @@ The scale is taken out first: y is measured in s = √(E Y / E 1/Y), after which
 M = √(E Y · E 1/Y).
 """
 
-from enum import IntEnum
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from normix_bessel import log_kv_moments
 
-from ._gamma_inversion import gamma_shape
+from ._gamma import gamma_shape
+from ._newton import Evaluation, minimise
+from ._status import InversionStatus
 
-
-class InversionStatus(IntEnum):
-    """How the search for θ ended."""
-
-    CONVERGED = 0
-    GAMMA_LIMIT = 1
-    INVERSE_GAMMA_LIMIT = 2
-    DEGENERATE = 3
-    MAX_STEPS = 4
-    INFEASIBLE = 5
-
-    @property
-    def message(self) -> str:
-        """What happened, and what to do about it."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    InversionStatus.CONVERGED: "converged to an interior solution",
-    InversionStatus.GAMMA_LIMIT: "the maximum is the gamma law on the boundary b = 0",
-    InversionStatus.INVERSE_GAMMA_LIMIT: "the maximum is the inverse gamma law on a = 0",
-    InversionStatus.DEGENERATE: (
-        "E Y · E 1/Y is 1 to working precision: the law is a point mass and its shape is not "
-        "determined; the concentrated symmetric law with these means is returned"
-    ),
-    InversionStatus.MAX_STEPS: (
-        "no convergence within max_steps; raise max_steps, or check that eta is a mean of "
-        "(log y, 1/y, y)"
-    ),
-    InversionStatus.INFEASIBLE: (
-        "eta is no mean of (log y, 1/y, y): it needs E Y · E 1/Y > 1 and "
-        "-log E 1/Y < E log Y < log E Y, all finite"
-    ),
-}
+_SIGN = np.array([1.0, -1.0, -1.0])  # (k, α, β) multiplies (u, -f, -g)
 
 
 class GIGSolution(NamedTuple):
@@ -76,18 +45,6 @@ class _Point(NamedTuple):
     log_y0: jax.Array
 
 
-class _State(NamedTuple):
-    point: _Point
-    objective: jax.Array
-    noise: jax.Array  # rounding error of the objective
-    step: jax.Array  # (Δp, Δα, Δβ), Newton's at `point`
-    decrement: jax.Array  # λ² = gᵀH⁻¹g, twice the likelihood still to be gained
-    slope: jax.Array  # of the objective along -step
-    length: jax.Array  # fraction of the step to be tried next
-    evaluations: jax.Array
-    done: jax.Array
-
-
 def _recentred(p: jax.Array, a: jax.Array, b: jax.Array) -> _Point:
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     upper = p > 0
@@ -104,8 +61,14 @@ def _moved(point: _Point, step: jax.Array, length: jax.Array) -> _Point:
     return _recentred(point.p + length * step[0], 2 * alpha / y0, 2 * beta * y0)
 
 
-def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> tuple[jax.Array, ...]:
-    """F, its noise, Newton step in (p, α, β), decrement and slope, for η = (log_y, mean, mean)."""
+def _signed(cov: jax.Array) -> jax.Array:
+    """The covariance of (u, f, g) as the Hessian of F in (k, α, β)."""
+    sign = jnp.asarray(_SIGN, cov.dtype)
+    return cov * (sign[:, None] * sign[None, :])
+
+
+def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> Evaluation:
+    """F for η = (log_y, mean, mean), with Newton's step in (p, α, β)."""
     z = 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta)
     kv = log_kv_moments(point.p, z)
     y0 = jnp.exp(point.log_y0)
@@ -119,12 +82,10 @@ def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> tuple[jax.Arr
     target = jnp.stack([target_u, up - 1 - target_u, down - 1 + target_u])
     terms = 1 + jnp.abs(kv.log_kv) + jnp.abs(point.p * kv.saddle) + jnp.abs(objective)
     noise = jnp.finfo(terms.dtype).eps * terms
-    gradient, hessian = kv.mean - target, jnp.asarray(kv.cov)
     # Newton in the natural parameters (k, -α, -β) of (u, f, g), that is in (k, α, β) after a
     # change of sign
-    sign = jnp.array([1.0, -1.0, -1.0], gradient.dtype)
-    gradient = sign * gradient
-    hessian = hessian * (sign[:, None] * sign[None, :])
+    hessian = _signed(jnp.asarray(kv.cov))
+    gradient = jnp.asarray(_SIGN, hessian.dtype) * (kv.mean - target)
     step = _newton_step(gradient, hessian, jnp.zeros(3, bool), jnp.zeros_like(gradient))
     decrement = -gradient @ step
     # α and β stay positive: where the step leaves less than 5 % of one, that one is set to 5 %
@@ -136,7 +97,8 @@ def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> tuple[jax.Arr
         fixed = fixed | (step < least)
     step = jnp.maximum(step, least)
     k, da, db = step[0], step[1], step[2]
-    return objective, noise, jnp.stack([k + da - db, da, db]), decrement, -gradient @ step
+    step_in_p = jnp.stack([k + da - db, da, db])
+    return Evaluation(objective, noise, step_in_p, decrement, -gradient @ step)
 
 
 def _newton_step(
@@ -167,48 +129,41 @@ def _solve3(matrix: jax.Array, rhs: jax.Array) -> jax.Array:
     return jnp.stack([x0, x1, x2])
 
 
-def _newton(
-    start: _Point, log_y: jax.Array, mean: jax.Array, max_steps: int
-) -> tuple[_Point, jax.Array, jax.Array]:
-    """Damped Newton with backtracking: the minimiser, whether it converged, evaluations."""
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _interior(
+    max_steps: int, log_y: jax.Array, mean: jax.Array, start: tuple[jax.Array, ...]
+) -> tuple[jax.Array, ...]:
+    """p, a, b with E t = (log_y, mean, mean), whether they were reached, and evaluations."""
     eps = jnp.finfo(log_y.dtype).eps
 
     def floor(point: _Point) -> jax.Array:
         # E (sinh u - u) has standard deviation ~ w^-3/2 and is known to eps
         return (1e3 * eps * (1 + 0.01 * (point.alpha + point.beta) ** 1.5)) ** 2
 
-    def body(state: _State) -> _State:
-        trial = _moved(state.point, state.step, state.length)
-        objective, noise, step, decrement, slope = _evaluate(trial, log_y, mean)
-        gain = 1e-4 * state.length * state.slope
-        # within the noise of F the decrement decides, which is computed without cancellation
-        lower = objective <= state.objective - gain + 2 * state.noise
-        closer = (objective <= state.objective + 1e3 * state.noise) & (
-            decrement < state.decrement / 2
-        )
-        # so near the end a full step that gains nothing has met rounding
-        rounding = (state.decrement <= 1e4 * floor(state.point)) & (decrement > state.decrement / 2)
-        accept = (lower | closer) & jnp.isfinite(decrement) & ~rounding
-        finished = accept & (decrement <= floor(trial))
-        stalled = ~accept & (state.length < 1e-8)
-        taken = _State(trial, objective, noise, step, decrement, slope, jnp.ones_like(objective),
-                       state.evaluations, finished)  # fmt: skip
-        kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
-        chosen: _State = jax.tree.map(lambda new, old: jnp.where(accept, new, old), taken, kept)
-        return chosen._replace(evaluations=state.evaluations + 1)
+    def evaluate(point: _Point) -> Evaluation:
+        return _evaluate(point, log_y, mean)
 
-    def proceed(state: _State) -> jax.Array:
-        return ~state.done & (state.evaluations < max_steps)
+    point, good, count = minimise(_recentred(*start), evaluate, _moved, floor, max_steps)
+    y0 = jnp.exp(point.log_y0)
+    return point.p, 2 * point.alpha / y0, 2 * point.beta * y0, good, count
 
-    # the first trial is the start itself: an empty step from an infinite objective
-    infinite = jnp.full_like(log_y, jnp.inf)
-    nothing = jnp.zeros_like(log_y)
-    first = _State(start, infinite, nothing, jnp.zeros(3, log_y.dtype), infinite, nothing,
-                   jnp.ones_like(log_y), jnp.array(0, jnp.int32), jnp.array(False))  # fmt: skip
-    last = jax.lax.while_loop(proceed, body, first)
-    # a stall at rounding level is convergence; one above it is not
-    good = last.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
-    return last.point, good, last.evaluations
+
+@_interior.defjvp
+def _(max_steps: int, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    # dθ = H⁻¹ dη in the statistics (u, f, g) about the mode of the solution
+    log_y, mean, start = primals
+    d_log_y, d_mean, _ = tangents
+    p, a, b, good, count = _interior(max_steps, log_y, mean, start)
+    point = _recentred(p, a, b)
+    y0 = jnp.exp(point.log_y0)
+    kv = log_kv_moments(p, 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta))
+    d_target = jnp.stack([d_log_y, d_mean / y0 - d_log_y, d_mean * y0 + d_log_y])
+    free, nothing = jnp.zeros(3, bool), jnp.zeros(3, p.dtype)
+    gradient, hessian = jnp.asarray(_SIGN, p.dtype) * d_target, _signed(jnp.asarray(kv.cov))
+    k, alpha, beta = _newton_step(-gradient, hessian, free, nothing)
+    moved = k + alpha - beta, 2 * alpha / y0, 2 * beta * y0
+    discrete = [np.zeros(jnp.shape(x), jax.dtypes.float0) for x in (good, count)]
+    return (p, a, b, good, count), (*moved, *discrete)
 
 
 @partial(jax.jit, static_argnames="max_steps")
@@ -220,7 +175,8 @@ def solve_gig(
 ) -> GIGSolution:
     """GIG(p, a, b) with (E log Y, E 1/Y, E Y) = η, or its maximum on the boundary.
 
-    Traceable and vmappable: one `lax.while_loop` without host callbacks.
+    Traceable and vmappable: one `lax.while_loop` without host callbacks. Differentiable in η in
+    forward and reverse mode, by dθ = (∇²ψ)⁻¹ dη inside and by the closed form on the boundary.
 
     Args:
         eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64.
@@ -258,10 +214,8 @@ def solve_gig(
         p0 = jnp.where(usable, start[0], p0)
         a0 = jnp.where(usable, start[1] * s, a0)
         b0 = jnp.where(usable, start[2] / s, b0)
-    point, good, count = _newton(_recentred(p0, a0, b0), centred_safe, mean, max_steps)
-    y0 = jnp.exp(point.log_y0)
-
-    p, a, b = point.p, 2 * point.alpha / y0 / s, 2 * point.beta * y0 * s
+    p, a, b, good, count = _interior(max_steps, centred_safe, mean, (p0, a0, b0))
+    a, b = a / s, b * s
     w = jnp.where(degenerate, 1 / (2 * jnp.maximum(log_mean, eps)), 1.0)
     cases = (
         (degenerate, (jnp.zeros_like(p), w / s, w * s), InversionStatus.DEGENERATE),

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from ._family import ExponentialFamily, grad_log_partition, log_partition
+from ._family import ExponentialFamily
+from ._triad import grad_log_partition, log_partition
 
 __all__ = [
     "check_cpu",

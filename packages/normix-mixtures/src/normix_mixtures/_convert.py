@@ -1,6 +1,6 @@
 """Conversions between families: the one place where they know each other."""
 
-from normix_expfam import GeneralizedInverseGaussian
+from normix_expfam import to_gig
 
 from ._marginal import NormalMixture
 from .families.generalized_hyperbolic import GeneralizedHyperbolic, JointGeneralizedHyperbolic
@@ -9,7 +9,7 @@ from .families.generalized_hyperbolic import GeneralizedHyperbolic, JointGeneral
 def to_generalized_hyperbolic(model: NormalMixture) -> GeneralizedHyperbolic:
     """The same law as a member of the generalized hyperbolic family, exactly."""
     joint = model.joint
-    subordinator = GeneralizedInverseGaussian(*joint.subordinator_as_gig())
+    subordinator = to_gig(joint.subordinator)
     return GeneralizedHyperbolic(
         JointGeneralizedHyperbolic(joint.mu, joint.gamma, joint.dispersion, subordinator)
     )

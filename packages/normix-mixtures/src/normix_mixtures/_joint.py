@@ -24,10 +24,10 @@ from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import (
     ExponentialFamily,
-    GeneralizedInverseGaussian,
-    InversionStatus,
+    GIGMember,
     mode_of_log,
     sample_gig,
+    to_gig,
 )
 
 from ._dispersion import DenseDispersion, Dispersion
@@ -56,7 +56,7 @@ class JointNormalMixture(ExponentialFamily):
     mu: eqx.AbstractVar[Float[Array, " d"]]
     gamma: eqx.AbstractVar[Float[Array, " d"]]
     dispersion: eqx.AbstractVar[Dispersion]
-    subordinator: eqx.AbstractVar[ExponentialFamily]
+    subordinator: eqx.AbstractVar[GIGMember]
 
     event_ndim: ClassVar[int] = 1
 
@@ -65,26 +65,26 @@ class JointNormalMixture(ExponentialFamily):
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         """The law with these parts."""
 
-    @abstractmethod
-    def subordinator_as_gig(self) -> GIGParameters:
-        """The law of Y as GIG(p, a, b)."""
-
     @classmethod
     @abstractmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> ExponentialFamily:
+    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
         """The family's subordinator that equals GIG(p, a, b)."""
 
     @classmethod
     @abstractmethod
     def _fit_subordinator(
         cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[ExponentialFamily, Array]:
+    ) -> tuple[GIGMember, Array]:
         """The MLE from mean statistics with its `InversionStatus`; start may speed it up."""
 
     @classmethod
     @abstractmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> ExponentialFamily:
+    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
         """The same with NumPy and SciPy."""
+
+    def subordinator_as_gig(self) -> GIGParameters:
+        """The law of Y as GIG(p, a, b)."""
+        return GIGParameters(*self.subordinator.as_gig())
 
     @property
     def dimension(self) -> int:
@@ -161,7 +161,7 @@ class JointNormalMixture(ExponentialFamily):
     def _grad_log_partition(cls, theta: Float[Array, " k"]) -> Float[Array, " k"]:
         law = cls.from_natural(theta)
         constant, slope = law._statistics_given_y()
-        mean = GeneralizedInverseGaussian(*law.subordinator_as_gig()).expectation_params()
+        mean = to_gig(law.subordinator).expectation_params()
         # a moment that is infinite stays out of the statistics that do not contain it
         return constant + jnp.sum(jnp.where(slope == 0, 0.0, slope * mean[None, :]), axis=1)
 
@@ -170,7 +170,7 @@ class JointNormalMixture(ExponentialFamily):
         """Cov t = Cov E[t | Y] + E Cov[t | Y], by the moments of normal laws."""
         law = cls.from_natural(theta)
         _, slope = law._statistics_given_y()
-        subordinator = GeneralizedInverseGaussian(*law.subordinator_as_gig())
+        subordinator = to_gig(law.subordinator)
         _, inverse_y, y = subordinator.expectation_params()
         sigma, mu, gamma = law.dispersion.matrix(), law.mu, law.gamma
         d = law.dimension
@@ -209,12 +209,19 @@ class JointNormalMixture(ExponentialFamily):
         slope = jnp.stack([on_log, on_inverse, on_y], axis=1)
         return constant, jnp.concatenate([jnp.eye(3, dtype=mu.dtype), slope])
 
-    @classmethod
-    def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
-        return cls._fit(eta, None)[0]
+    def _mean_log_base(self) -> Float[Array, ""]:
+        return jnp.asarray(-self.dimension / 2 * np.log(2 * np.pi), self.mu.dtype)
 
     @classmethod
-    def _fit(cls, eta: Array, start: GIGParameters | None) -> tuple[Self, Array]:
+    def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
+        return cls._from_mean_statistics(eta, None)[0]
+
+    @classmethod
+    def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Array]:
+        return cls._from_mean_statistics(eta, None)
+
+    @classmethod
+    def _from_mean_statistics(cls, eta: Array, start: GIGParameters | None) -> tuple[Self, Array]:
         """The MLE from mean statistics, with the status of the subordinator's fit."""
         normal = _normal_part(eta, jnp)
         subordinator, status = cls._fit_subordinator(eta[0], eta[1], eta[2], start)
@@ -288,10 +295,3 @@ def _normal_part(eta: Any, xp: Any) -> _NormalPart:
     sigma = square - outer(mu, gamma) - outer(gamma, mu)
     sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
     return _NormalPart(mu, gamma, (sigma + sigma.T) / 2)
-
-
-def closed_form_status(law: ExponentialFamily) -> Array:
-    """CONVERGED where a closed-form fit gave finite parameters, else INFEASIBLE."""
-    finite = jnp.all(jnp.isfinite(law.natural_params()))
-    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
-    return jnp.where(finite, found, failed).astype(jnp.int32)

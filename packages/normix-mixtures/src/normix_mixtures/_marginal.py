@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import (
-    ExponentialFamily,
+    GIGMember,
     InversionStatus,
     gig_log_partition,
     gig_moments,
@@ -59,7 +59,7 @@ class NormalMixture(eqx.Module):
 
     @classmethod
     @abstractmethod
-    def _start_subordinator(cls, like: Array) -> ExponentialFamily:
+    def _start_subordinator(cls, like: Array) -> GIGMember:
         """A moderately heavy-tailed subordinator in the dtype of `like`, to start EM from."""
 
     @property
@@ -83,7 +83,7 @@ class NormalMixture(eqx.Module):
         return self.joint.dispersion.matrix()
 
     @property
-    def subordinator(self) -> ExponentialFamily:
+    def subordinator(self) -> GIGMember:
         """The law of Y."""
         return self.joint.subordinator
 
@@ -119,7 +119,7 @@ class NormalMixture(eqx.Module):
         gamma: ArrayLike,
         sigma: ArrayLike | None,
         L_Sigma: ArrayLike | None,
-        subordinator: ExponentialFamily,
+        subordinator: GIGMember,
     ) -> Self:
         """Checked construction shared by the families' `from_classical`."""
         owner = f"{cls.__name__}.from_classical"
@@ -238,7 +238,7 @@ class NormalMixture(eqx.Module):
         if backend == "cpu":
             joint = family._from_expectation_cpu(np.asarray(eta, np.float64))
             return self._wrap(joint.normalize()), jnp.int32(InversionStatus.CONVERGED)
-        joint, status = family._fit(eta, self.joint.subordinator_as_gig())
+        joint, status = family._from_mean_statistics(eta, self.joint.subordinator_as_gig())
         return self._wrap(joint.normalize()), status
 
     def mean(self) -> Float[Array, " d"]:

@@ -1,21 +1,22 @@
 """The gamma law."""
 
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, gammaln, polygamma
+from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._family import ExponentialFamily
-from normix_expfam._gamma_inversion import gamma_shape
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._gamma import gamma_log_partition, gamma_shape
+from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig_moments import raw_moment
+from normix_expfam._scipy import parameters
 
 
 @final
-class Gamma(ExponentialFamily):
+class Gamma(GIGMember):
     """Gamma(α, β): density β^α / Γ(α) y^(α-1) e^(-β y) on y > 0, mean α/β.
 
     θ = (α - 1, -β), t(y) = (log y, y), h = 1, ψ = log Γ(α) - α log β.
@@ -24,9 +25,11 @@ class Gamma(ExponentialFamily):
     Args:
         alpha: shape α > 0.
         beta: rate β > 0.
+        check: False leaves out the run-time check of traced parameters.
 
     Raises:
-        ValueError: if a concrete parameter is not positive and finite.
+        ValueError: if a concrete parameter is not positive and finite; a traced one raises
+            at run time, by `equinox.error_if`.
     """
 
     eta_rule: ClassVar[str] = "satisfy E log Y < log E Y, both finite"
@@ -34,8 +37,8 @@ class Gamma(ExponentialFamily):
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
 
-    def __init__(self, alpha: ArrayLike, beta: ArrayLike):
-        self.alpha, self.beta = positive_scalars("Gamma", alpha=alpha, beta=beta)
+    def __init__(self, alpha: ArrayLike, beta: ArrayLike, *, check: bool = True):
+        self.alpha, self.beta = positive_scalars("Gamma", check=check, alpha=alpha, beta=beta)
 
     def natural_params(self) -> Float[Array, "2"]:
         return jnp.stack([self.alpha - 1, -self.beta])
@@ -44,22 +47,16 @@ class Gamma(ExponentialFamily):
     def from_natural(cls, theta: Float[Array, "2"]) -> Self:
         return cls(theta[0] + 1, -theta[1])
 
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        return self.alpha, 2 * self.beta, jnp.zeros_like(self.beta)
+
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
         return jnp.stack([jnp.log(x), x])
 
-    @staticmethod
-    def _log_base_of(x: Array) -> Float[Array, ""]:
-        return log_indicator(x)
-
-    @staticmethod
-    def _interior_point(x: Array) -> Array:
-        return interior_point(x)
-
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "2"]) -> Float[Array, ""]:
-        alpha, beta = theta[0] + 1, -theta[1]
-        return gammaln(alpha) - alpha * jnp.log(beta)
+        return gamma_log_partition(theta[0] + 1, -theta[1])
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
@@ -93,8 +90,35 @@ class Gamma(ExponentialFamily):
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         alpha = gamma_shape(jnp.log(eta[1]) - eta[0])
-        return cls(alpha, alpha / eta[1])
+        return cls(alpha, alpha / eta[1], check=False)
+
+    def mean(self) -> Float[Array, ""]:
+        return self.alpha / self.beta
+
+    def var(self) -> Float[Array, ""]:
+        return self.alpha / self.beta**2
+
+    def skewness(self) -> Float[Array, ""]:
+        return 2 / jnp.sqrt(self.alpha)
+
+    def kurtosis(self) -> Float[Array, ""]:
+        return 6 / self.alpha
+
+    def mode(self) -> Float[Array, ""]:
+        return jnp.maximum(self.alpha - 1, 0.0) / self.beta
+
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        """Draws of the given shape."""
         return jax.random.gamma(key, self.alpha, shape, self.alpha.dtype) / self.beta
+
+    def to_scipy(self) -> Any:
+        from scipy import stats
+
+        return stats.gamma(float(self.alpha), scale=1 / float(self.beta))
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        _, found = parameters("Gamma.from_scipy", frozen, "gamma")
+        return cls(found["a"], 1 / found["scale"])

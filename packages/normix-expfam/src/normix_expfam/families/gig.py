@@ -1,21 +1,30 @@
 """The generalized inverse Gaussian law."""
 
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import as_floats, is_concrete, require, scalars
-from normix_expfam._family import ExponentialFamily
+from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
 from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
-from normix_expfam._inversion import GIGSolution, InversionStatus, solve_gig
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig_moments import mode, raw_moment, standardised
+from normix_expfam._inversion import GIGSolution, solve_gig
 from normix_expfam._sampling import sample_gig
+from normix_expfam._scipy import parameters
+from normix_expfam._status import InversionStatus
+
+_NAME = "GeneralizedInverseGaussian"
+
+
+def _is_rate(x: Array) -> Array:
+    return (x >= 0) & (x < jnp.inf)
 
 
 @final
-class GeneralizedInverseGaussian(ExponentialFamily):
+class GeneralizedInverseGaussian(GIGMember):
     """GIG(p, a, b): density ∝ y^(p-1) exp(-(a y + b/y)/2) on y > 0.
 
     θ = (p - 1, -b/2, -a/2), t(y) = (log y, 1/y, y), h = 1 and
@@ -31,9 +40,11 @@ class GeneralizedInverseGaussian(ExponentialFamily):
         p: shape, any real.
         a: rate of y, a >= 0.
         b: rate of 1/y, b >= 0.
+        check: False leaves out the run-time check of traced parameters.
 
     Raises:
-        ValueError: if a concrete parameter is outside the domain.
+        ValueError: if a concrete parameter is outside the domain; a traced one raises
+            at run time, by `equinox.error_if`.
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y"
@@ -42,19 +53,22 @@ class GeneralizedInverseGaussian(ExponentialFamily):
     a: Float[Array, ""]
     b: Float[Array, ""]
 
-    def __init__(self, p: ArrayLike, a: ArrayLike, b: ArrayLike):
-        name = "GeneralizedInverseGaussian"
-        self.p, self.a, self.b = scalars(name, p=p, a=a, b=b)
-        if is_concrete(p, a, b):
-            p_, a_, b_ = (np.asarray(x) for x in (p, a, b))
-            require(np.isfinite(p_), name, "p", "be finite", p_, "pass a real number")
-            for label, x in (("a", a_), ("b", b_)):
-                require(np.isfinite(x) & (x >= 0), name, label, "be finite and >= 0", x,
-                        "parameters are rates of y and of 1/y")  # fmt: skip
-            require((a_ > 0) | (p_ < 0), name, "a", "be > 0 unless p < 0 (inverse gamma limit)",
-                    a_, f"p is {p_}")  # fmt: skip
-            require((b_ > 0) | (p_ > 0), name, "b", "be > 0 unless p > 0 (gamma limit)",
-                    b_, f"p is {p_}")  # fmt: skip
+    def __init__(self, p: ArrayLike, a: ArrayLike, b: ArrayLike, *, check: bool = True):
+        order = f"p is {p}" if is_concrete(p) else "check the sign of p"
+        self.p, self.a, self.b = scalars(_NAME, p=p, a=a, b=b)
+        rates = "parameters are rates of y and of 1/y"
+        rule = Rule("p", "be finite", "pass a real number")
+        self.p = checked(_NAME, rule, jnp.isfinite, (p,), (self.p,), check=check)
+        rule = Rule("a", "be finite and >= 0", rates)
+        self.a = checked(_NAME, rule, _is_rate, (a,), (self.a,), check=check)
+        rule = Rule("b", "be finite and >= 0", rates)
+        self.b = checked(_NAME, rule, _is_rate, (b,), (self.b,), check=check)
+        rule = Rule("a", "be > 0 unless p < 0 (inverse gamma limit)", order)
+        self.a = checked(_NAME, rule, lambda a, p: (a > 0) | (p < 0), (a, p), (self.a, self.p),
+                         check=check)  # fmt: skip
+        rule = Rule("b", "be > 0 unless p > 0 (gamma limit)", order)
+        self.b = checked(_NAME, rule, lambda b, p: (b > 0) | (p > 0), (b, p), (self.b, self.p),
+                         check=check)  # fmt: skip
 
     def natural_params(self) -> Float[Array, "3"]:
         return jnp.stack([self.p - 1, -self.b / 2, -self.a / 2])
@@ -63,17 +77,12 @@ class GeneralizedInverseGaussian(ExponentialFamily):
     def from_natural(cls, theta: Float[Array, "3"]) -> Self:
         return cls(theta[0] + 1, -2 * theta[2], -2 * theta[1])
 
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        return self.p, self.a, self.b
+
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "3"]:
         return jnp.stack([jnp.log(x), 1 / x, x])
-
-    @staticmethod
-    def _log_base_of(x: Array) -> Float[Array, ""]:
-        return log_indicator(x)
-
-    @staticmethod
-    def _interior_point(x: Array) -> Array:
-        return interior_point(x)
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "3"]) -> Float[Array, ""]:
@@ -109,9 +118,14 @@ class GeneralizedInverseGaussian(ExponentialFamily):
 
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "3"]) -> Self:
+        return cls._solve_expectation(eta)[0]
+
+    @classmethod
+    def _solve_expectation(cls, eta: Float[Array, "3"]) -> tuple[Self, Int[Array, ""]]:
         solution = solve_gig(eta)
         lost = solution.status == int(InversionStatus.MAX_STEPS)
-        return cls(jnp.where(lost, jnp.nan, solution.p), solution.a, solution.b)
+        p = jnp.where(lost, jnp.nan, solution.p)
+        return cls(p, solution.a, solution.b, check=False), solution.status
 
     @classmethod
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
@@ -124,10 +138,52 @@ class GeneralizedInverseGaussian(ExponentialFamily):
         """Like `from_expectation`, as numbers with a status instead of an error; traceable."""
         return solve_gig(*as_floats(f"{cls.__name__}.solve_expectation", eta=eta))
 
+    def _free_parameters(self) -> Self:
+        inside = jnp.ones((), bool), self.a > 0, self.b > 0
+        return eqx.tree_at(lambda law: (law.p, law.a, law.b), self, inside)
+
+    def mean(self) -> Float[Array, ""]:
+        return gig_moments(self.p, self.a, self.b).y
+
+    def var(self) -> Float[Array, ""]:
+        return gig_covariance(self.p, self.a, self.b)[2, 2]
+
+    def skewness(self) -> Float[Array, ""]:
+        return standardised(self.p, self.a, self.b)[0]
+
+    def kurtosis(self) -> Float[Array, ""]:
+        return standardised(self.p, self.a, self.b)[1]
+
+    def mode(self) -> Float[Array, ""]:
+        return mode(self.p, self.a, self.b)
+
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        return raw_moment(*self.as_gig(), self._like_parameters(order))
+
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        """Draws of the given shape; exact, by rejection that loops until every draw is accepted."""
-        p, a, b = (jnp.broadcast_to(x, shape) for x in (self.p, self.a, self.b))
-        return sample_gig(key, p, a, b)
+        return sample_gig(key, *(jnp.broadcast_to(x, shape) for x in self.as_gig()))
+
+    def to_scipy(self) -> Any:
+        """geninvgauss, and at the limits gamma (b = 0) and invgamma (a = 0)."""
+        from scipy import stats
+
+        p, a, b = (float(x) for x in self.as_gig())
+        if b == 0:
+            return stats.gamma(p, scale=2 / a)
+        if a == 0:
+            return stats.invgamma(-p, scale=b / 2)
+        return stats.geninvgauss(p, np.sqrt(a) * np.sqrt(b), scale=np.sqrt(b) / np.sqrt(a))
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        """From geninvgauss, gamma or invgamma."""
+        name, found = parameters("GIG.from_scipy", frozen, "geninvgauss", "gamma", "invgamma")
+        scale = found["scale"]
+        if name == "gamma":
+            return cls(found["a"], 2 / scale, 0.0)
+        if name == "invgamma":
+            return cls(-found["a"], 0.0, 2 * scale)
+        return cls(found["p"], found["b"] / scale, found["b"] * scale)
 
 
 GIG = GeneralizedInverseGaussian

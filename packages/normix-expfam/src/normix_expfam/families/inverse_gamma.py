@@ -1,21 +1,22 @@
 """The inverse gamma law."""
 
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, gammaln, polygamma
+from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._family import ExponentialFamily
-from normix_expfam._gamma_inversion import gamma_shape
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._gamma import gamma_log_partition, gamma_shape
+from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig_moments import raw_moment
+from normix_expfam._scipy import parameters
 
 
 @final
-class InverseGamma(ExponentialFamily):
+class InverseGamma(GIGMember):
     """InverseGamma(α, β): density β^α / Γ(α) y^(-α-1) e^(-β/y) on y > 0; 1/Y ~ Gamma(α, β).
 
     θ = (-α - 1, -β), t(y) = (log y, 1/y), h = 1, ψ = log Γ(α) - α log β.
@@ -24,9 +25,11 @@ class InverseGamma(ExponentialFamily):
     Args:
         alpha: shape α > 0.
         beta: rate β > 0.
+        check: False leaves out the run-time check of traced parameters.
 
     Raises:
-        ValueError: if a concrete parameter is not positive and finite.
+        ValueError: if a concrete parameter is not positive and finite; a traced one raises
+            at run time, by `equinox.error_if`.
     """
 
     eta_rule: ClassVar[str] = "satisfy -log E 1/Y < E log Y, both finite"
@@ -34,8 +37,10 @@ class InverseGamma(ExponentialFamily):
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
 
-    def __init__(self, alpha: ArrayLike, beta: ArrayLike):
-        self.alpha, self.beta = positive_scalars("InverseGamma", alpha=alpha, beta=beta)
+    def __init__(self, alpha: ArrayLike, beta: ArrayLike, *, check: bool = True):
+        self.alpha, self.beta = positive_scalars(
+            "InverseGamma", check=check, alpha=alpha, beta=beta
+        )
 
     def natural_params(self) -> Float[Array, "2"]:
         return jnp.stack([-self.alpha - 1, -self.beta])
@@ -44,22 +49,16 @@ class InverseGamma(ExponentialFamily):
     def from_natural(cls, theta: Float[Array, "2"]) -> Self:
         return cls(-theta[0] - 1, -theta[1])
 
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        return -self.alpha, jnp.zeros_like(self.beta), 2 * self.beta
+
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
         return jnp.stack([jnp.log(x), 1 / x])
 
-    @staticmethod
-    def _log_base_of(x: Array) -> Float[Array, ""]:
-        return log_indicator(x)
-
-    @staticmethod
-    def _interior_point(x: Array) -> Array:
-        return interior_point(x)
-
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "2"]) -> Float[Array, ""]:
-        alpha, beta = -theta[0] - 1, -theta[1]
-        return gammaln(alpha) - alpha * jnp.log(beta)
+        return gamma_log_partition(-theta[0] - 1, -theta[1])
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
@@ -94,8 +93,46 @@ class InverseGamma(ExponentialFamily):
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         alpha = gamma_shape(jnp.log(eta[1]) + eta[0])
-        return cls(alpha, alpha / eta[1])
+        return cls(alpha, alpha / eta[1], check=False)
+
+    def _beyond(self, order: float) -> tuple[Array, Array]:
+        """Whether E Y^order is finite, and α - order, which is 1 where it is not."""
+        exists = self.alpha > order
+        return exists, jnp.where(exists, self.alpha - order, 1.0)
+
+    def mean(self) -> Float[Array, ""]:
+        exists, first = self._beyond(1.0)
+        return jnp.where(exists, self.beta / first, jnp.inf)
+
+    def var(self) -> Float[Array, ""]:
+        (exists, second), (_, first) = self._beyond(2.0), self._beyond(1.0)
+        return jnp.where(exists, (self.beta / first) ** 2 / second, jnp.inf)
+
+    def skewness(self) -> Float[Array, ""]:
+        (exists, third), (var, second) = self._beyond(3.0), self._beyond(2.0)
+        value = jnp.where(exists, 4 * jnp.sqrt(second) / third, jnp.inf)
+        return jnp.where(var, value, jnp.nan)
+
+    def kurtosis(self) -> Float[Array, ""]:
+        (exists, fourth), (_, third), (var, _) = map(self._beyond, (4.0, 3.0, 2.0))
+        value = jnp.where(exists, 6 * (5 * self.alpha - 11) / (third * fourth), jnp.inf)
+        return jnp.where(var, value, jnp.nan)
+
+    def mode(self) -> Float[Array, ""]:
+        return self.beta / (self.alpha + 1)
+
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        """Draws of the given shape."""
         return self.beta / jax.random.gamma(key, self.alpha, shape, self.alpha.dtype)
+
+    def to_scipy(self) -> Any:
+        from scipy import stats
+
+        return stats.invgamma(float(self.alpha), scale=float(self.beta))
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        _, found = parameters("InverseGamma.from_scipy", frozen, "invgamma")
+        return cls(found["a"], found["scale"])

@@ -1,18 +1,21 @@
 """The inverse Gaussian law."""
 
-from typing import ClassVar, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._family import ExponentialFamily
+from normix_expfam._gig import gig_moments
+from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig_moments import raw_moment
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
+from normix_expfam._scipy import parameters
 
 
 @final
-class InverseGaussian(ExponentialFamily):
+class InverseGaussian(GIGMember):
     """InverseGaussian(μ, λ): density √(λ / 2πy³) exp(-λ (y-μ)² / (2μ²y)) on y > 0, mean μ.
 
     θ = (-λ/2, -λ/(2μ²)), t(y) = (1/y, y), h = y^(-3/2), ψ = ½ log(2π/λ) - λ/μ.
@@ -22,9 +25,11 @@ class InverseGaussian(ExponentialFamily):
     Args:
         mu: mean μ > 0.
         lam: shape λ > 0.
+        check: False leaves out the run-time check of traced parameters.
 
     Raises:
-        ValueError: if a concrete parameter is not positive and finite.
+        ValueError: if a concrete parameter is not positive and finite; a traced one raises
+            at run time, by `equinox.error_if`.
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y > 0 and E 1/Y > 1 / E Y, both finite"
@@ -32,8 +37,8 @@ class InverseGaussian(ExponentialFamily):
     mu: Float[Array, ""]
     lam: Float[Array, ""]
 
-    def __init__(self, mu: ArrayLike, lam: ArrayLike):
-        self.mu, self.lam = positive_scalars("InverseGaussian", mu=mu, lam=lam)
+    def __init__(self, mu: ArrayLike, lam: ArrayLike, *, check: bool = True):
+        self.mu, self.lam = positive_scalars("InverseGaussian", check=check, mu=mu, lam=lam)
 
     def natural_params(self) -> Float[Array, "2"]:
         return jnp.stack([-self.lam / 2, -self.lam / (2 * self.mu**2)])
@@ -41,6 +46,9 @@ class InverseGaussian(ExponentialFamily):
     @classmethod
     def from_natural(cls, theta: Float[Array, "2"]) -> Self:
         return cls(jnp.sqrt(theta[0] / theta[1]), -2 * theta[0])
+
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        return jnp.full_like(self.mu, -0.5), self.lam / self.mu**2, self.lam
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -50,9 +58,8 @@ class InverseGaussian(ExponentialFamily):
     def _log_base_of(x: Array) -> Float[Array, ""]:
         return log_indicator(x) - 1.5 * jnp.log(interior_point(x))
 
-    @staticmethod
-    def _interior_point(x: Array) -> Array:
-        return interior_point(x)
+    def _mean_log_base(self) -> Float[Array, ""]:
+        return -1.5 * gig_moments(*self.as_gig()).log_y
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "2"]) -> Float[Array, ""]:
@@ -62,9 +69,37 @@ class InverseGaussian(ExponentialFamily):
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         excess = eta[0] - 1 / eta[1]
         attained = (excess > 0) & (excess < jnp.inf) & (eta[1] > 0)
-        return cls(eta[1], jnp.where(attained, 1 / excess, jnp.nan))
+        lam = 1 / jnp.where(attained, excess, 1.0)
+        return cls(eta[1], jnp.where(attained, lam, jnp.nan), check=False)
+
+    def mean(self) -> Float[Array, ""]:
+        return self.mu
+
+    def var(self) -> Float[Array, ""]:
+        return self.mu**3 / self.lam
+
+    def skewness(self) -> Float[Array, ""]:
+        return 3 * jnp.sqrt(self.mu / self.lam)
+
+    def kurtosis(self) -> Float[Array, ""]:
+        return 15 * self.mu / self.lam
+
+    def mode(self) -> Float[Array, ""]:
+        ratio = 3 * self.mu / (2 * self.lam)
+        return self.mu / (ratio + jnp.hypot(ratio, jnp.ones_like(ratio)))
+
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        """Draws of the given shape."""
-        mu, lam = jnp.broadcast_to(self.mu, shape), jnp.broadcast_to(self.lam, shape)
-        return sample_gig(key, jnp.full_like(mu, -0.5), lam / mu**2, lam)
+        return sample_gig(key, *(jnp.broadcast_to(x, shape) for x in self.as_gig()))
+
+    def to_scipy(self) -> Any:
+        from scipy import stats
+
+        return stats.invgauss(float(self.mu / self.lam), scale=float(self.lam))
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        _, found = parameters("InverseGaussian.from_scipy", frozen, "invgauss")
+        return cls(found["mu"] * found["scale"], found["scale"])

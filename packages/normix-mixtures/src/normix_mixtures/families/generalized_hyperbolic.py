@@ -5,7 +5,7 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import ExponentialFamily, GeneralizedInverseGaussian, solve_gig
+from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import GIGParameters, JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -24,23 +24,19 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
-    def subordinator_as_gig(self) -> GIGParameters:
-        y = self.subordinator
-        return GIGParameters(y.p, y.a, y.b)
-
     @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> ExponentialFamily:
-        return GeneralizedInverseGaussian(p, a, b)
+    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
+        return GeneralizedInverseGaussian(p, a, b, check=False)
 
     @classmethod
     def _fit_subordinator(
         cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[ExponentialFamily, Array]:
+    ) -> tuple[GIGMember, Array]:
         solution = solve_gig(jnp.stack([log_y, inverse_y, y]), start)
-        return GeneralizedInverseGaussian(solution.p, solution.a, solution.b), solution.status
+        return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
 
     @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> ExponentialFamily:
+    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
         return GeneralizedInverseGaussian.from_expectation(
             jnp.array([log_y, inverse_y, y]), backend="cpu"
         )
@@ -100,8 +96,8 @@ class GeneralizedHyperbolic(NormalMixture):
         return cls(joint)
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> ExponentialFamily:
+    def _start_subordinator(cls, like: Array) -> GIGMember:
         # the gauge of log Y: a = w + p, b = w - p, here with p = -1/2 and ab = 1
         w = 1.25**0.5
         p, a, b = (jnp.asarray(v, like.dtype) for v in (-0.5, w - 0.5, w + 0.5))
-        return GeneralizedInverseGaussian(p, a, b)
+        return GeneralizedInverseGaussian(p, a, b, check=False)

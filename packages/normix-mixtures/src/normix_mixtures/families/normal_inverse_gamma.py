@@ -5,9 +5,9 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import ExponentialFamily, InverseGamma
+from normix_expfam import GIGMember, InverseGamma
 from normix_mixtures._dispersion import Dispersion
-from normix_mixtures._joint import GIGParameters, JointNormalMixture, closed_form_status
+from normix_mixtures._joint import GIGParameters, JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
 
 
@@ -24,25 +24,20 @@ class JointNormalInverseGamma(JointNormalMixture):
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
-    def subordinator_as_gig(self) -> GIGParameters:
-        y = self.subordinator
-        return GIGParameters(-y.alpha, jnp.zeros_like(y.beta), 2 * y.beta)
-
     @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> ExponentialFamily:
+    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
         del a
-        return InverseGamma(-p, b / 2)
+        return InverseGamma(-p, b / 2, check=False)
 
     @classmethod
     def _fit_subordinator(
         cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[ExponentialFamily, Array]:
+    ) -> tuple[GIGMember, Array]:
         del y, start
-        law = InverseGamma._from_expectation(jnp.stack([log_y, inverse_y]))
-        return law, closed_form_status(law)
+        return InverseGamma._solve_expectation(jnp.stack([log_y, inverse_y]))
 
     @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> ExponentialFamily:
+    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
         del y
         return InverseGamma.from_expectation(jnp.array([log_y, inverse_y]), backend="cpu")
 
@@ -95,6 +90,6 @@ class NormalInverseGamma(NormalMixture):
         return cls(joint)
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> ExponentialFamily:
+    def _start_subordinator(cls, like: Array) -> GIGMember:
         shape = jnp.asarray(2.5, like.dtype)
-        return InverseGamma(shape, shape)
+        return InverseGamma(shape, shape, check=False)

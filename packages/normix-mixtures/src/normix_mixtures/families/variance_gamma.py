@@ -5,9 +5,9 @@ from typing import Any, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import ExponentialFamily, Gamma
+from normix_expfam import Gamma, GIGMember
 from normix_mixtures._dispersion import Dispersion
-from normix_mixtures._joint import GIGParameters, JointNormalMixture, closed_form_status
+from normix_mixtures._joint import GIGParameters, JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
 
 
@@ -24,25 +24,20 @@ class JointVarianceGamma(JointNormalMixture):
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         return cls(mu, gamma, dispersion, subordinator)
 
-    def subordinator_as_gig(self) -> GIGParameters:
-        y = self.subordinator
-        return GIGParameters(y.alpha, 2 * y.beta, jnp.zeros_like(y.beta))
-
     @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> ExponentialFamily:
+    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
         del b
-        return Gamma(p, a / 2)
+        return Gamma(p, a / 2, check=False)
 
     @classmethod
     def _fit_subordinator(
         cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[ExponentialFamily, Array]:
+    ) -> tuple[GIGMember, Array]:
         del inverse_y, start
-        law = Gamma._from_expectation(jnp.stack([log_y, y]))
-        return law, closed_form_status(law)
+        return Gamma._solve_expectation(jnp.stack([log_y, y]))
 
     @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> ExponentialFamily:
+    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
         del inverse_y
         return Gamma.from_expectation(jnp.array([log_y, y]), backend="cpu")
 
@@ -95,6 +90,6 @@ class VarianceGamma(NormalMixture):
         return cls(joint)
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> ExponentialFamily:
+    def _start_subordinator(cls, like: Array) -> GIGMember:
         two = jnp.asarray(2.0, like.dtype)
-        return Gamma(two, two)
+        return Gamma(two, two, check=False)

@@ -1,8 +1,15 @@
-"""The gamma shape from its mean statistics: log α - digamma(α) = c."""
+"""ψ of the gamma law, and its shape from mean statistics: log α - digamma(α) = c."""
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import digamma, polygamma
+from jax.scipy.special import digamma, gammaln, polygamma
+
+
+def gamma_log_partition(alpha: jax.Array, beta: jax.Array) -> jax.Array:
+    """log Γ(α) - α log β, scalars; +inf outside the domain, where the integral diverges."""
+    inside = (alpha > 0) & (beta > 0)
+    alpha, beta = jnp.where(inside, alpha, 1.0), jnp.where(inside, beta, 1.0)
+    return jnp.where(inside, gammaln(alpha) - alpha * jnp.log(beta), jnp.inf)
 
 
 def gamma_shape(c: jax.Array) -> jax.Array:

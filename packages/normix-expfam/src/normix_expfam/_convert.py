@@ -1,0 +1,56 @@
+"""Special members of the GIG family as GIG laws, and back: the one place where families meet."""
+
+from typing import TypeVar
+
+import jax.numpy as jnp
+
+from ._gig_member import GIGMember
+from .families.exponential import Exponential
+from .families.gamma import Gamma
+from .families.gig import GeneralizedInverseGaussian
+from .families.inverse_gamma import InverseGamma
+from .families.inverse_gaussian import InverseGaussian
+
+Member = TypeVar("Member", bound=GIGMember)
+
+# which of (E log Y, E 1/Y, E Y) a member has among its own statistics
+_STATISTICS: dict[type[GIGMember], tuple[int, ...]] = {
+    Exponential: (2,),
+    Gamma: (0, 2),
+    InverseGamma: (0, 1),
+    InverseGaussian: (1, 2),
+}
+
+
+def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
+    """The same law as a GIG law, exactly.
+
+    Gamma(α, β) = GIG(α, 2β, 0), InverseGamma(α, β) = GIG(-α, 0, 2β),
+    InverseGaussian(μ, λ) = GIG(-1/2, λ/μ², λ), Exponential(rate) = GIG(1, 2 rate, 0).
+    """
+    return GeneralizedInverseGaussian(*law.as_gig(), check=False)
+
+
+def project(law: GIGMember, family: type[Member]) -> Member:
+    """The member of a family closest to a law: min over f of KL(law ‖ f).
+
+    It has the mean statistics of the law (moment matching), and is the law itself if that
+    belongs to the family.
+
+    Args:
+        law: any GIG law or special member.
+        family: Exponential, Gamma, InverseGamma, InverseGaussian or GIG.
+
+    Raises:
+        TypeError: if family is none of these.
+        ValueError: if the law has an infinite mean statistic, so that the divergence is infinite
+            from every member.
+    """
+    for same in (law, to_gig(law)):
+        if isinstance(same, family):
+            return same
+    if family not in _STATISTICS:
+        names = ", ".join(member.__name__ for member in _STATISTICS)
+        raise TypeError(f"project: family must be GIG or one of {names}, got {family!r}")
+    eta = to_gig(law).expectation_params()
+    return family.from_expectation(jnp.asarray(eta)[jnp.array(_STATISTICS[family])])

@@ -1,0 +1,52 @@
+"""`GIGMember`: laws on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
+
+from abc import abstractmethod
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._family import hook
+from ._gig_distribution import log_odds, quantile
+from ._positive import interior_point, log_indicator
+from ._univariate import UnivariateFamily
+
+
+class GIGMember(UnivariateFamily):
+    """A law that is GIG(p, a, b), whose distribution function and quantiles it shares."""
+
+    @abstractmethod
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        """(p, a, b) with density ∝ y^(p-1) exp(-(a y + b/y)/2)."""
+
+    @staticmethod
+    @hook
+    def _log_base_of(x: Array) -> Float[Array, ""]:
+        return log_indicator(x)
+
+    @staticmethod
+    @hook
+    def _interior_point(x: Array) -> Array:
+        return interior_point(x)
+
+    @hook
+    def _mean_log_base(self) -> Float[Array, ""]:
+        return jnp.zeros((), self.natural_params().dtype)
+
+    @hook
+    def _log_odds(self, x: Array) -> Array:
+        return _of_x(*self.as_gig(), x)
+
+    @hook
+    def _quantile(self, log_odds: Array) -> Array:
+        return _of_odds(*self.as_gig(), log_odds)
+
+
+@jax.jit
+def _of_x(p: Array, a: Array, b: Array, x: Array) -> Array:
+    return log_odds(*(jnp.broadcast_to(y, x.shape) for y in (p, a, b)), x)
+
+
+@jax.jit
+def _of_odds(p: Array, a: Array, b: Array, odds: Array) -> Array:
+    return quantile(*(jnp.broadcast_to(y, odds.shape) for y in (p, a, b)), odds)

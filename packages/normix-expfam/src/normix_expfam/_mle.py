@@ -1,0 +1,82 @@
+"""`MLEResult`: what maximum likelihood says beside the model, and its standard errors."""
+
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+from ._status import InversionStatus
+
+Model = TypeVar("Model", bound=eqx.Module)
+
+
+class MLEResult(eqx.Module, Generic[Model]):
+    """The law of maximum likelihood and how well the data determine it."""
+
+    model: Model
+    status: Int[Array, ""]
+    """An `InversionStatus`; on failure the parameters are nan."""
+
+    log_likelihood: Float[Array, ""]
+    """Total, natural logarithm, weighted."""
+
+    standard_errors: dict[str, Float[Array, "..."]]
+    """For each classical parameter, shaped like it: (n J⁻ᵀ ∇²ψ J⁻¹)^(-1/2) on the diagonal; nan
+    for an entry that was not estimated, because it is fixed or on its boundary."""
+
+    n_observations: Float[Array, ""]
+    """Number of observations, or the sum of the weights."""
+
+    n_parameters: Float[Array, ""]
+    """Number of classical parameters that were estimated."""
+
+    @property
+    def converged(self) -> Bool[Array, ""]:
+        """Whether the model is the maximum of the likelihood, inside or on the boundary."""
+        return self.status <= int(InversionStatus.INVERSE_GAMMA_LIMIT)
+
+    @property
+    def message(self) -> str:
+        """What happened, and what to do about it."""
+        return InversionStatus(int(self.status)).message
+
+    @property
+    def aic(self) -> Float[Array, ""]:
+        """2 n_parameters - 2 log_likelihood (Akaike 1974)."""
+        return 2 * self.n_parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> Float[Array, ""]:
+        """n_parameters log n_observations - 2 log_likelihood (Schwarz 1978)."""
+        return self.n_parameters * jnp.log(self.n_observations) - 2 * self.log_likelihood
+
+
+def standard_errors(model: Any, free: Any, n: Array) -> tuple[dict[str, Array], Array]:
+    """Standard errors by name and the number of free parameters.
+
+    The Fisher information about the classical parameters c is Jᵀ ∇²ψ(θ) J with J = ∂θ/∂c.
+
+    Args:
+        model: an exponential family.
+        free: like the model, True where an entry was estimated.
+        n: number of observations.
+    """
+    flat, unflatten = ravel_pytree(model)
+    mask = ravel_pytree(jax.tree.map(lambda x: x.astype(flat.dtype), free))[0] > 0
+    jacobian = jax.jacfwd(lambda at: unflatten(at).natural_params())(flat)
+    jacobian = jnp.where(mask[None, :], jacobian, 0.0)
+    fisher = model.fisher_information()
+    # at a boundary the statistic of what is held there may have no variance
+    used = jnp.any(jacobian != 0, axis=1)
+    fisher = jnp.where(used[:, None] & used[None, :], fisher, 0.0)
+    information = jacobian.T @ fisher @ jacobian + jnp.diag(jnp.where(mask, 0.0, 1.0))
+    scale = 1 / jnp.sqrt(jnp.diagonal(information))
+    factor = jnp.linalg.cholesky(information * scale[:, None] * scale[None, :])
+    eye = jnp.eye(flat.size, dtype=flat.dtype)
+    root = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
+    variance = jnp.sum(root**2, axis=0) * scale**2 / n
+    errors = unflatten(jnp.where(mask, jnp.sqrt(variance), jnp.nan))
+    return dict(vars(errors)), jnp.sum(mask).astype(flat.dtype)

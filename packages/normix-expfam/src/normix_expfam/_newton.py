@@ -1,0 +1,89 @@
+"""Damped Newton's method for a smooth convex function, traceable and vmappable.
+
+The function is known with a rounding error. Far from the minimum a step must lower it
+(Armijo); near it, where its differences are rounding, the Newton decrement λ² = gᵀH⁻¹g decides,
+which is computed without cancellation and is twice what is still to be gained.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+_SHORTEST = 1e-10  # fraction of a step below which the search has stalled
+
+Point = TypeVar("Point")
+
+
+class Evaluation(NamedTuple):
+    """The function at a point and the step to the minimum of its quadratic model."""
+
+    objective: jax.Array
+    noise: jax.Array  # rounding error of the objective
+    step: jax.Array
+    decrement: jax.Array  # λ²
+    slope: jax.Array  # of the objective along -step
+
+
+class _State(NamedTuple):
+    point: Any
+    at: Evaluation
+    length: jax.Array  # fraction of the step to be tried next
+    evaluations: jax.Array
+    done: jax.Array
+
+
+def minimise(
+    start: Point,
+    evaluate: Callable[[Point], Evaluation],
+    move: Callable[[Point, jax.Array, jax.Array], Point],
+    floor: Callable[[Point], jax.Array],
+    max_steps: int,
+) -> tuple[Point, jax.Array, jax.Array]:
+    """The minimiser, whether it was reached, and the evaluations it took.
+
+    Args:
+        start: a point of the domain, any pytree.
+        evaluate: not finite outside the domain.
+        move: (point, step, length) -> the point that fraction of the step away.
+        floor: the decrement that rounding leaves at a point.
+        max_steps: most evaluations.
+    """
+
+    def body(state: _State) -> _State:
+        trial, old = move(state.point, state.at.step, state.length), state.at
+        new = evaluate(trial)
+        gain = 1e-4 * state.length * old.slope
+        lower = new.objective <= old.objective - gain + 2 * old.noise
+        closer = (new.objective <= old.objective + 1e3 * old.noise) & (
+            new.decrement < old.decrement / 2
+        )
+        # near the end a full step that gains nothing has met rounding
+        rounding = (old.decrement <= 1e4 * floor(state.point)) & (new.decrement > old.decrement / 2)
+        accept = (lower | closer) & jnp.isfinite(new.decrement) & ~rounding
+        finished = accept & (new.decrement <= floor(trial))
+        stalled = ~accept & (state.length < _SHORTEST)
+        taken = _State(trial, new, jnp.ones_like(new.objective), state.evaluations, finished)
+        kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
+        chosen: _State = jax.tree.map(lambda new, old: jnp.where(accept, new, old), taken, kept)
+        return chosen._replace(evaluations=state.evaluations + 1)
+
+    def proceed(state: _State) -> jax.Array:
+        return ~state.done & (state.evaluations < max_steps)
+
+    # the first trial is the start itself: an empty step from an infinite objective
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(evaluate, start))
+    infinite = jnp.full_like(empty.objective, jnp.inf)
+    unknown = empty._replace(objective=infinite, decrement=infinite)
+    first = _State(start, unknown, jnp.ones_like(infinite), jnp.array(0, jnp.int32),
+                   jnp.array(False))  # fmt: skip
+    last = jax.lax.while_loop(proceed, body, first)
+    # a stall at rounding level is convergence; one above it is not
+    eps = jnp.finfo(infinite.dtype).eps
+    good = last.at.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
+    return last.point, good, last.evaluations
+
+
+def _shapes(evaluate: Callable[[Point], Evaluation], start: Point) -> Any:
+    return jax.eval_shape(evaluate, start)

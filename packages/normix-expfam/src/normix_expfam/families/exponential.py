@@ -1,0 +1,114 @@
+"""The exponential law."""
+
+from typing import Any, ClassVar, Self, final
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from normix_expfam._checks import positive_scalars
+from normix_expfam._gig_member import GIGMember
+from normix_expfam._scipy import parameters
+
+
+@final
+class Exponential(GIGMember):
+    """Exponential(rate): density rate e^(-rate x) on x >= 0, mean 1/rate.
+
+    θ = -rate, t(x) = x, h = 1, ψ = -log rate.
+    scipy.stats.expon has ``scale = 1/rate``. Equal to Gamma(1, rate) and GIG(1, 2 rate, 0).
+
+    Args:
+        rate: rate > 0.
+        check: False leaves out the run-time check of a traced parameter.
+
+    Raises:
+        ValueError: if a concrete rate is not positive and finite; a traced one raises
+            at run time, by `equinox.error_if`.
+    """
+
+    eta_rule: ClassVar[str] = "satisfy 0 < E X < inf"
+    fits_constant_data: ClassVar[bool] = True
+
+    rate: Float[Array, ""]
+
+    def __init__(self, rate: ArrayLike, *, check: bool = True):
+        (self.rate,) = positive_scalars("Exponential", check=check, rate=rate)
+
+    def natural_params(self) -> Float[Array, "1"]:
+        return -self.rate[None]
+
+    @classmethod
+    def from_natural(cls, theta: Float[Array, "1"]) -> Self:
+        return cls(-theta[0])
+
+    def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        return jnp.ones_like(self.rate), 2 * self.rate, jnp.zeros_like(self.rate)
+
+    @staticmethod
+    def _statistics_of(x: Array) -> Float[Array, "1"]:
+        return x[None]
+
+    @staticmethod
+    def _log_base_of(x: Array) -> Float[Array, ""]:
+        inside = (x >= 0) & (x < jnp.inf)
+        return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(inside, 0.0, -jnp.inf)).astype(x.dtype)
+
+    @staticmethod
+    def _interior_point(x: Array) -> Array:
+        return jnp.where((x >= 0) & (x < jnp.inf), x, 1.0)
+
+    @classmethod
+    def _log_partition_from_theta(cls, theta: Float[Array, "1"]) -> Float[Array, ""]:
+        return -jnp.log(-theta[0])
+
+    @classmethod
+    def _from_expectation(cls, eta: Float[Array, "1"]) -> Self:
+        attained = (eta[0] > 0) & (eta[0] < jnp.inf)
+        return cls(jnp.where(attained, 1 / jnp.where(attained, eta[0], 1.0), jnp.nan), check=False)
+
+    def _log_odds(self, x: Array) -> Array:
+        # log(e^(rate x) - 1)
+        scaled = self.rate * x
+        inside = scaled > 0
+        safe = jnp.where(inside, scaled, 1.0)
+        value = safe + jnp.log(-jnp.expm1(-safe))
+        return jnp.where(inside, value, jnp.where(scaled <= 0, -jnp.inf, jnp.nan))
+
+    def _quantile(self, log_odds: Array) -> Array:
+        return jax.nn.softplus(log_odds) / self.rate
+
+    def mean(self) -> Float[Array, ""]:
+        return 1 / self.rate
+
+    def var(self) -> Float[Array, ""]:
+        return 1 / self.rate**2
+
+    def skewness(self) -> Float[Array, ""]:
+        return jnp.full_like(self.rate, 2.0)
+
+    def kurtosis(self) -> Float[Array, ""]:
+        return jnp.full_like(self.rate, 6.0)
+
+    def mode(self) -> Float[Array, ""]:
+        return jnp.zeros_like(self.rate)
+
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        order = self._like_parameters(order)
+        exists = order > -1
+        safe = jnp.where(exists, order, 0.0)
+        value = jnp.exp(jax.scipy.special.gammaln(1 + safe) - safe * jnp.log(self.rate))
+        return jnp.where(exists, value, jnp.where(jnp.isnan(order), jnp.nan, jnp.inf))
+
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
+        return jax.random.exponential(key, shape, self.rate.dtype) / self.rate
+
+    def to_scipy(self) -> Any:
+        from scipy import stats
+
+        return stats.expon(scale=1 / float(self.rate))
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        _, found = parameters("Exponential.from_scipy", frozen, "expon")
+        return cls(1 / found["scale"])
