@@ -7,16 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
-from normix_expfam import GIG, ExponentialFamily, Gamma, testing
+from normix_expfam import GIG, Gamma, UnivariateFamily, testing
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class Rayleigh(ExponentialFamily):
-    """Density x/σ² exp(-x²/2σ²): tier 1, with ψ alone."""
+class Rayleigh(UnivariateFamily):
+    """Density x/σ² exp(-x²/2σ²): tier 1, with ψ alone, and what a law on the line has."""
 
     sigma: jax.Array
+    interior_theta = (-1.0,)
 
     def __init__(self, sigma):
         self.sigma = jnp.asarray(sigma)
@@ -46,12 +48,45 @@ class Rayleigh(ExponentialFamily):
     def _log_partition_from_theta(cls, theta):
         return -jnp.log(-2 * theta[0])
 
-    @classmethod
-    def _from_expectation(cls, eta):
-        return cls(jnp.sqrt(eta[0] / 2))
+    def _mean_log_base(self):
+        return jnp.log(self.sigma) + (jnp.log(2.0) - np.euler_gamma) / 2
+
+    def _log_odds(self, x):
+        s = jnp.where(x > 0, x, 1.0) ** 2 / (2 * self.sigma**2)
+        inside = jnp.log(jnp.expm1(-s) / -jnp.exp(-s))
+        return jnp.where(x > 0, inside, jnp.where(x <= 0, -jnp.inf, jnp.nan))
+
+    def _quantile(self, log_odds):
+        return self.sigma * jnp.sqrt(2 * jax.nn.softplus(log_odds))
+
+    def mean(self):
+        return self.sigma * jnp.sqrt(jnp.pi / 2)
+
+    def var(self):
+        return (4 - jnp.pi) / 2 * self.sigma**2
+
+    def skewness(self):
+        return jnp.asarray(2 * np.sqrt(np.pi) * (np.pi - 3) / (4 - np.pi) ** 1.5)
+
+    def kurtosis(self):
+        return jnp.asarray(-(6 * np.pi**2 - 24 * np.pi + 16) / (4 - np.pi) ** 2)
+
+    def mode(self):
+        return self.sigma
+
+    def raw_moment(self, order):
+        half = jnp.asarray(order, self.sigma.dtype) / 2
+        return (2 * self.sigma**2) ** half * jnp.exp(jax.scipy.special.gammaln(1 + half))
 
     def sample(self, key, shape=()):
         return self.sigma * jnp.sqrt(2 * jax.random.exponential(key, shape, self.sigma.dtype))
+
+    def to_scipy(self):
+        return stats.rayleigh(scale=float(self.sigma))
+
+    @classmethod
+    def from_scipy(cls, frozen):
+        return cls(frozen.kwds["scale"])
 
 
 def test_a_family_that_gives_its_log_partition_alone_obeys_all_laws():
@@ -71,7 +106,13 @@ LAWS = {
     "check_score": lambda dist: testing.check_score(dist, jnp.asarray(1.5)),
     "check_support": lambda dist: testing.check_support(dist, outside=np.array([-1.0, 0.0])),
     "check_density": testing.check_density,
+    "check_entropy": testing.check_entropy,
     "check_inverse": testing.check_inverse,
+    "check_inverse_derivative": testing.check_inverse_derivative,
+    "check_mle": lambda dist: testing.check_mle(dist, draws_of(dist)[:400]),
+    "check_divergences": lambda dist: testing.check_divergences(dist, draws_of(dist)[:400]),
+    "check_distribution": lambda dist: testing.check_distribution(dist, draws_of(dist)),
+    "check_moments": testing.check_moments,
     "check_inverse_cpu": testing.check_inverse_cpu,
     "check_sampling": lambda dist: testing.check_sampling(dist, draws_of(dist)),
     "check_transformations": lambda dist: testing.check_transformations(dist, draws_of(dist)[:4]),
@@ -142,6 +183,49 @@ class WrongInverse(Rayleigh):
         return cls(jnp.sqrt(eta[0] / 2) * (1 + 1e-4))
 
 
+class WrongEntropy(Rayleigh):
+    def _mean_log_base(self):
+        return Rayleigh._mean_log_base(self) + 1e-6
+
+
+class StuckInverse(Rayleigh):
+    @classmethod
+    def _from_expectation(cls, eta):
+        return cls(jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2))
+
+
+class BiasedFit(Rayleigh):
+    @classmethod
+    def _fit(cls, x, weights, backend):
+        law, status = super()._fit(x, weights, backend)
+        return cls(law.sigma * (1 + 1e-4)), status
+
+
+class WrongOdds(Rayleigh):
+    def _log_odds(self, x):
+        return Rayleigh._log_odds(self, x) * OFF
+
+
+class WrongTogether(Rayleigh):
+    """A distribution function and quantiles that agree with each other alone."""
+
+    def _log_odds(self, x):
+        return Rayleigh._log_odds(self, x) + 0.1
+
+    def _quantile(self, log_odds):
+        return Rayleigh._quantile(self, log_odds - 0.1)
+
+
+class WrongSkewness(Rayleigh):
+    def skewness(self):
+        return Rayleigh.skewness(self) * OFF
+
+
+class WrongMode(Rayleigh):
+    def mode(self):
+        return 1.01 * self.sigma
+
+
 class WrongSampler(Rayleigh):
     def sample(self, key, shape=()):
         return 1.05 * Rayleigh.sample(self, key, shape)
@@ -181,6 +265,15 @@ class CoarseInSingle(Rayleigh):
         (ZeroAtNan, "check_support", "log_prob is nan at nan: got"),
         (WrongInverse, "check_inverse", "eta -> theta -> eta: got"),
         (WrongInverse, "check_inverse_cpu", "likelihood of eta -> theta on the CPU: got"),
+        (WrongEntropy, "check_entropy", "entropy by quadrature: got"),
+        (StuckInverse, "check_inverse_derivative", "dtheta/deta = inverse of the hessian hook: "),
+        (BiasedFit, "check_mle", "eta of the MLE = mean of t over the data: got"),
+        (WrongGradient, "check_divergences", "KL divergence from itself: got|gradient|KL"),
+        (WrongOdds, "check_distribution", r"cdf\(ppf\(q\)\) = q: got"),
+        (WrongTogether, "check_distribution", "derivative of cdf = density: got"),
+        (WrongSampler, "check_distribution", "cdf of the draws is uniform: got"),
+        (WrongSkewness, "check_moments", "skewness by quadrature: got"),
+        (WrongMode, "check_moments", "the mode is a maximum of the density: got"),
         (WrongSampler, "check_sampling", "mean of t over 20000 draws = grad hook: got"),
         (NegativeDraws, "check_sampling", "draws lie in the support"),
         (AlwaysDouble, "check_single_precision", "draws keep float32: got float64"),

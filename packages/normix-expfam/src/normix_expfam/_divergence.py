@@ -28,12 +28,22 @@ def dot(theta: jax.Array, eta: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(theta == 0, 0.0, theta * eta))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
-    """B(x, y) in natural parameters; +inf where ψ(x) is."""
+    """B(x, y) in natural parameters; +inf where ψ(x) is, not finite where ψ(y) is not."""
+    return _pair(family, jnp.stack([x, x]), y)[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _pair(family: Triad, both: jax.Array, y: jax.Array) -> jax.Array:
+    """B of two points from one: all divergences are made of it, so that it is compiled once."""
+    return jax.vmap(lambda x: _bregman(family, x, y))(both)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     delta = x - y
-    psi = log_partition(family, x)
-    far = psi - log_partition(family, y) - dot(delta, grad_log_partition(family, y))
+    psi, least = jax.vmap(partial(log_partition, family))(jnp.stack([x, y]))
+    far = psi - least - dot(delta, grad_log_partition(family, y))
     nodes, weights = (jnp.asarray(table, x.dtype) for table in _segment())
 
     def curvature(s: jax.Array) -> jax.Array:
@@ -52,7 +62,7 @@ def _segment() -> tuple[np.ndarray, np.ndarray]:
     return nodes, weights * (1 - nodes)
 
 
-@partial(bregman.defjvp, symbolic_zeros=True)
+@partial(_bregman.defjvp, symbolic_zeros=True)
 def _(family: Triad, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (x, y), (dx, dy) = primals, tangents
     tangent = jnp.zeros((), x.dtype)
@@ -63,7 +73,7 @@ def _(family: Triad, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]
         delta = x - y
         rows = family._hessian_log_partition(y)
         tangent -= jnp.sum(jnp.where(delta[:, None] == 0, 0.0, delta[:, None] * rows), 0) @ dy
-    return bregman(family, x, y), tangent
+    return _bregman(family, x, y), tangent
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -85,14 +95,13 @@ def renyi(family: Triad, p: jax.Array, q: jax.Array, order: jax.Array) -> jax.Ar
     one = order == 1
     alpha = jnp.where(one, 2.0, order).astype(p.dtype)
     middle = jnp.where(one, p, q + alpha * (p - q))
-    attained = jnp.isfinite(log_partition(family, middle))
-    middle = jnp.where(attained, middle, p)
-    to_p, to_q = bregman(family, p, middle), bregman(family, q, middle)
-    other = to_q + jnp.where(one, 0.0, alpha / (1 - alpha) * to_p)
-    return jnp.where(attained, other, jnp.inf)
+    to_p, to_q = _pair(family, jnp.stack([p, q]), middle)
+    attained = jnp.isfinite(to_p) & jnp.isfinite(to_q)
+    value = to_q + jnp.where(one, 0.0, alpha / (1 - alpha) * to_p)
+    known = jnp.all(jnp.isfinite(middle))
+    return jnp.where(attained, value, jnp.where(known, jnp.inf, jnp.nan))
 
 
 def bhattacharyya(family: Triad, p: jax.Array, q: jax.Array) -> jax.Array:
     """-log ∫ √(f_p f_q)."""
-    middle = (p + q) / 2
-    return (bregman(family, p, middle) + bregman(family, q, middle)) / 2
+    return jnp.sum(_pair(family, jnp.stack([p, q]), (p + q) / 2)) / 2

@@ -250,10 +250,24 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, odds: jax.Array) -> jax.A
 
 @partial(quantile.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    p, a, b, odds = primals
-    x = quantile(p, a, b, odds)
+    *law, odds = primals
+    x = quantile(*law, odds)
+    return x, drift_of_quantile(law, x, tangents[:3], tangents[3])
+
+
+def drift_of_quantile(law: Any, x: jax.Array, tangents: Any, odds_tangent: Any = None) -> jax.Array:
+    """The tangent of x that keeps the law's log-odds at x, or lets them move by their tangent.
+
+    Args:
+        law: p, a, b, shaped like x.
+        x: quantiles; where they are an end of the support they do not move.
+        tangents: of p, a, b, symbolic zeros allowed.
+        odds_tangent: of the log-odds; None if they are held.
+    """
     inside, x_safe = _usable(x)
-    by_p, by_a, by_b, by_x = _slopes(p, a, b, x_safe)
-    ones = jnp.ones_like(x)
-    slopes = tuple(jnp.where(inside, s / by_x, 0.0) for s in (-by_p, -by_a, -by_b, ones))
-    return x, _along(slopes, tangents, x)
+    by_p, by_a, by_b, by_x = _slopes(law[0], law[1], law[2], x_safe)
+    slopes = tuple(jnp.where(inside, -slope / by_x, 0.0) for slope in (by_p, by_a, by_b))
+    moved = _along(slopes, tangents, x)
+    if odds_tangent is None:
+        return moved
+    return moved + _along((jnp.where(inside, 1 / by_x, 0.0),), (odds_tangent,), x)

@@ -5,12 +5,19 @@ With Y = y0 e^u, u has the density exp(-φ(u)), φ convex with φ(0) = φ'(0) = 
 below, so a box with two exponential tails bounds the density, and the share of proposals that
 is accepted is bounded away from 0 over the whole family (Devroye 2014, Statistics and
 Computing 24, 239), its gamma and inverse gamma limits included.
+
+A draw is differentiable in the parameters as the quantile that it is: with F(y; θ) held,
+dy/dθ = -∂_θ F / ∂_y F (Figurnov, Mohamed & Mnih 2018, "Implicit reparameterization gradients").
 """
+
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ._gig import mode_of_log
+from ._gig_distribution import drift_of_quantile
 
 
 def _phi(u: jax.Array, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -21,13 +28,13 @@ def _phi(u: jax.Array, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, ja
 
 def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """|u| where the tangent taken near φ = 1 meets φ = 0 on one side, and its slope."""
-    # φ >= main (cosh u - 1) and φ >= other u² / (2 + 2u/3): two bounds of the root of φ = 1
-    # from above, and Newton keeps above
+    # φ >= main (cosh u - 1) and φ >= other u² / (2 + u): two bounds of the root of φ = 1 from
+    # above, and Newton keeps above
     main, other = (alpha, beta) if side > 0 else (beta, alpha)
     tiny = jnp.finfo(alpha.dtype).tiny
     x, y = 1 / jnp.maximum(main, tiny), 1 / jnp.maximum(other, tiny)
     exponential = jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x))
-    u = jnp.minimum(exponential, y / 3 + jnp.hypot(y / 3, jnp.sqrt(2 * y)))
+    u = jnp.minimum(exponential, y / 2 + jnp.hypot(y / 2, jnp.sqrt(2 * y)))
     for _ in range(6):
         value, slope = _phi(side * u, alpha, beta)
         u = u - (value - 1) / (side * slope)
@@ -39,6 +46,11 @@ def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array
 @jax.jit
 def sample_gig(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """One draw of GIG(p, a, b) per element of the equally shaped p, a, b."""
+    return _draw(key, p, a, b)
+
+
+@jax.custom_jvp
+def _draw(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     y0 = mode_of_log(p, a, b)
     alpha, beta = a * y0 / 2, b / y0 / 2
     right, rate_right = _touching(+1.0, alpha, beta)
@@ -71,3 +83,10 @@ def sample_gig(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.
     first = (key, jnp.zeros_like(p), jnp.zeros(p.shape, bool))
     _, u, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), body, first)
     return y0 * jnp.exp(u)
+
+
+@partial(_draw.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    key, p, a, b = primals
+    y = _draw(key, p, a, b)
+    return y, drift_of_quantile((p, a, b), y, tangents[1:])
