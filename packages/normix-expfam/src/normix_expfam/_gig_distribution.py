@@ -26,19 +26,21 @@ from jax.custom_derivatives import SymbolicZero
 from ._gig import mode_of_log
 
 _DEPTH = 40.0
-_NODES = 48  # of a panel, in blocks of 8
-_BLOCK = 8
+_NODES = 40  # of a panel
+_BLOCK = 4  # pairs of nodes in a step of the loop
 _SHORT, _LONG = 8.0, 48.0  # from an end to the ends of its first two panels
 _WHOLE = 10.0  # one panel covers a range of this length
 _PANELS = 5
+_END_STEPS = 3  # of Newton; a range that is too long costs accuracy only slowly
 _QUANTILE_STEPS = 100  # 3 to 8 are usual
 
 
 @cache
 def _legendre() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights on [0, 1], in blocks."""
+    """The positive nodes and their weights on [-1, 1], in blocks."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    return ((nodes + 1) / 2).reshape(-1, _BLOCK), (weights / 2).reshape(-1, _BLOCK)
+    half = _NODES // 2
+    return nodes[half:].reshape(-1, _BLOCK), weights[half:].reshape(-1, _BLOCK)
 
 
 class _Tails(NamedTuple):
@@ -50,11 +52,15 @@ class _Tails(NamedTuple):
     upper_distance: jax.Array
 
 
-def _powers(u: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """e^u - 1 and e^-u - 1, finite."""
-    most = 0.99 * float(np.log(jnp.finfo(u.dtype).max))
-    u = jnp.clip(u, -most, most)
-    return jnp.expm1(u), jnp.expm1(-u)
+def _largest(x: jax.Array) -> float:
+    """u for which e^u is finite."""
+    return 0.99 * float(np.log(jnp.finfo(x.dtype).max))
+
+
+def _pair(u: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """e^u - 1 and e^-u - 1 for u >= 0, finite."""
+    e = jnp.expm1(jnp.minimum(u, _largest(u)))
+    return e, -e / (1 + e)
 
 
 def _end(slope: jax.Array, up: jax.Array, down: jax.Array) -> jax.Array:
@@ -68,8 +74,8 @@ def _end(slope: jax.Array, up: jax.Array, down: jax.Array) -> jax.Array:
         jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x)), y / 2 + jnp.hypot(y / 2, jnp.sqrt(2 * y))
     )
     u = jnp.minimum(u, _DEPTH / jnp.maximum(slope, tiny))
-    for _ in range(6):
-        e, d = _powers(u)
+    for _ in range(_END_STEPS):
+        e, d = _pair(u)
         excess = slope * u + up * (e - u) + down * (d + u) - _DEPTH
         step = excess / (slope + up * e - down * d)
         u = jnp.where(jnp.isfinite(step), u - jnp.maximum(step, 0.0), u)
@@ -112,21 +118,34 @@ def _one_tail(
     edges = _edges(low, high)
     nodes, weights = (jnp.asarray(table, p.dtype) for table in _legendre())
 
+    def density(u: jax.Array, e: jax.Array, d: jax.Array) -> jax.Array:
+        return jnp.exp(-slope * u - up_c * (e - u) - down_c * (d + u))
+
     def block(i: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         panel, part = i // nodes.shape[0], i % nodes.shape[0]
-        start, width = edges[panel], edges[panel + 1] - edges[panel]
+        half = (edges[panel + 1] - edges[panel]) / 2
+        middle = edges[panel] + half
+        centred = jnp.clip(middle, -0.95 * _largest(middle), 0.95 * _largest(middle))
+        e, d = jnp.expm1(centred), jnp.expm1(-centred)
+        up_m, down_m = jnp.exp(centred), jnp.exp(-centred)
+        room = _largest(middle) - jnp.abs(centred)  # h is larger only where e^u is immaterial
         total, distance = sums
         for k in range(_BLOCK):
-            u = start + width * nodes[part, k]
-            e, d = _powers(u)
-            f = weights[part, k] * width * jnp.exp(-slope * u - up_c * (e - u) - down_c * (d + u))
-            total, distance = total + f, distance + f * u
+            # e^u - 1 and e^-u - 1 from one more exponential, each to eps of the larger of it and 1
+            h = half * nodes[part, k]
+            e_h = jnp.expm1(jnp.minimum(h, room))
+            shrink = 1 / (1 + e_h)
+            above = density(middle + h, e + up_m * e_h, (d - e_h) * shrink)
+            below = density(middle - h, (e - e_h) * shrink, d + down_m * e_h)
+            scale = weights[part, k] * half
+            total = total + scale * (above + below)
+            distance = distance + scale * (above * (middle + h) + below * (middle - h))
         return total, distance
 
     panels = jnp.where(jnp.all(high - low <= _WHOLE), 1, _PANELS)
     zero = jnp.zeros_like(p)
     total, distance = jax.lax.fori_loop(0, panels * nodes.shape[0], block, (zero, zero))
-    diverges = (up == 0) & (p >= 0)
+    diverges = (alpha == 0) & (p >= 0)
     log_tail = jnp.where(diverges, jnp.inf, jnp.log(total) - least)
     return log_tail, c + distance / total
 

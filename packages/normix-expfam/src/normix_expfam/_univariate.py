@@ -78,11 +78,11 @@ class UnivariateFamily(ExponentialFamily):
 
     def cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """P(X <= x)."""
-        return jax.nn.sigmoid(self._log_odds(self._like_parameters(x)))
+        return _probability_of(self._log_odds(self._like_parameters(x)))
 
     def sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """P(X > x)."""
-        return jax.nn.sigmoid(-self._log_odds(self._like_parameters(x)))
+        return _probability_of(-self._log_odds(self._like_parameters(x)))
 
     def log_cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """log P(X <= x)."""
@@ -93,7 +93,7 @@ class UnivariateFamily(ExponentialFamily):
         return jax.nn.log_sigmoid(-self._log_odds(self._like_parameters(x)))
 
     def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
-        """x with P(X <= x) = q for 0 <= q <= 1; nan outside when traced.
+        """x with P(X <= x) = q for 0 <= q <= 1; nan at nan, and outside when traced.
 
         Raises:
             ValueError: if a concrete q is not in [0, 1].
@@ -101,7 +101,7 @@ class UnivariateFamily(ExponentialFamily):
         return self._quantile(_logit(self._probability("ppf", q)))
 
     def isf(self, q: ArrayLike) -> Float[Array, "*batch"]:
-        """x with P(X > x) = q for 0 <= q <= 1, exact for tiny q; nan outside when traced.
+        """x with P(X > x) = q for 0 <= q <= 1, exact for tiny q; nan at nan.
 
         Raises:
             ValueError: if a concrete q is not in [0, 1].
@@ -118,9 +118,23 @@ class UnivariateFamily(ExponentialFamily):
     def _probability(self, method: str, q: ArrayLike) -> Array:
         q = self._like_parameters(q)
         if is_concrete(q):
-            require((q >= 0) & (q <= 1), f"{type(self).__name__}.{method}", "q", "be in [0, 1]",
+            require(~((q < 0) | (q > 1)), f"{type(self).__name__}.{method}", "q", "be in [0, 1]",
                     q, "pass probabilities")  # fmt: skip
         return q
+
+
+@jax.custom_jvp
+def _probability_of(log_odds: Array) -> Array:
+    """1 / (1 + e^-Δ)."""
+    return jax.nn.sigmoid(log_odds)
+
+
+@_probability_of.defjvp
+def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    # s (1 - s), the rule of jax.nn.sigmoid, would be 0 in the upper tail
+    (log_odds,), (tangent,) = primals, tangents
+    s = _probability_of(log_odds)
+    return s, s * _probability_of(-log_odds) * tangent
 
 
 def _logit(q: Array) -> Array:

@@ -69,11 +69,11 @@ class Exponential(GIGMember):
 
     def _log_odds(self, x: Array) -> Array:
         # log(e^(rate x) - 1)
-        scaled = self.rate * x
-        inside = scaled > 0
-        safe = jnp.where(inside, scaled, 1.0)
-        value = safe + jnp.log(-jnp.expm1(-safe))
-        return jnp.where(inside, value, jnp.where(scaled <= 0, -jnp.inf, jnp.nan))
+        inside = (x > 0) & (x < jnp.inf)
+        scaled = self.rate * jnp.where(inside, x, 1.0)
+        value = scaled + jnp.log(-jnp.expm1(-scaled))
+        beyond = jnp.where(x <= 0, -jnp.inf, jnp.where(x > 0, jnp.inf, jnp.nan))
+        return jnp.where(inside, value, beyond)
 
     def _quantile(self, log_odds: Array) -> Array:
         return jax.nn.softplus(log_odds) / self.rate
