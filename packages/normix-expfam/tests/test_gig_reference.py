@@ -13,7 +13,7 @@ import pytest
 
 from normix_expfam import GIG, gig_log_partition, gig_moments
 
-POINTS = np.array([
+CORNERS = np.array([
     (1.5, 2.0, 3.0),
     (0.0, 0.2, 0.4),
     (0.0, 1e-6, 1e-6),
@@ -27,6 +27,15 @@ POINTS = np.array([
     (9.999, 4e-5, 2e-4),
     (500.0, 3.0, 4.0),
 ])  # fmt: skip
+
+
+def random_laws(n):
+    """p in ±50, a and b in 10^±6, shape (n, 3)."""
+    rng = np.random.default_rng(41)
+    return np.stack([rng.uniform(-50, 50, n), *10 ** rng.uniform(-6, 6, (2, n))], axis=-1)
+
+
+POINTS = np.concatenate([CORNERS, random_laws(60)])
 
 
 class Reference(NamedTuple):
@@ -148,7 +157,7 @@ def test_the_log_partition_is_that_of_the_integral(computed, expected):
 def test_mean_statistics_are_those_of_the_integral(computed, expected):
     scale = np.abs(expected.mean)
     scale[:, 0] = np.maximum(scale[:, 0], 1)
-    assert np.max(np.abs(computed.mean - expected.mean) / scale) < 1e-11
+    assert np.max(np.abs(computed.mean - expected.mean) / scale) < 1e-12
 
 
 def test_the_covariance_of_statistics_is_that_of_the_integral(computed, expected):
@@ -200,9 +209,21 @@ def test_log_densities_agree_with_stored_values(stored):
     rows = stored["gig_refs"]
     p, b, a, x, exact = (column(rows, key) for key in ("lambda", "chi", "psi", "x", "mp_logpdf"))
     got = np.asarray(log_prob(p, a, b, x))
-    # the terms of the sum: concentrated laws have density 1e2 as a difference of 1e6
-    terms = 1 + np.abs((p - 1) * np.log(x)) + (a * x + b / x) / 2
-    assert np.max(np.abs(got - exact) / np.maximum(np.abs(exact), 1e-4 * terms)) < 1e-11
+    assert np.max(np.abs(got - exact) / np.maximum(np.abs(exact), 1)) < 1e-11
+
+
+def test_the_log_density_loses_nothing_for_concentrated_laws(expected):
+    sd = np.sqrt(expected.cov[:, 2, 2])
+    for distance in (-0.5, 1e-9, 3.0):
+        x = np.maximum(expected.mean[:, 2] + distance * sd, expected.mean[:, 2] / 3)
+        with mpmath.workdps(40):
+            exact = as_array([
+                (mpmath.mpf(p) - 1) * mpmath.log(y) - (mpmath.mpf(a) * y + b / mpmath.mpf(y)) / 2
+                - reference(p, a, b).psi
+                for (p, a, b), y in zip(POINTS.tolist(), x.tolist(), strict=True)
+            ])  # fmt: skip
+        error = np.abs(np.asarray(log_prob(*POINTS.T, x)) - exact)
+        assert np.max(error / np.maximum(1, np.abs(exact))) < 1e-12
 
 
 def test_mean_statistics_agree_with_stored_values(stored):

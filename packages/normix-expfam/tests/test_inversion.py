@@ -10,7 +10,7 @@ from scipy import optimize, special
 
 from normix_expfam import GIG, InversionStatus, gig_log_partition, gig_moments, solve_gig
 
-SIZE = 2000  # every call is padded to this many problems, so that each function compiles once
+SIZE = 10_000  # every call is padded to this many problems, so that each function compiles once
 SOME_ETA = (0.0, 2.0, 2.0)
 NO_START = (0.0, 0.0, 0.0)  # a start on the boundary is replaced by the default
 

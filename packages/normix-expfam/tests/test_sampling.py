@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
 from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, sample_gig
 
-DRAWS = 20_000
+DRAWS = 100_000
 LAWS = [
     (-50.0, 1e-6, 1e-6),
     (-10.0, 1e-8, 1e-8),
@@ -66,6 +67,30 @@ def test_draws_of_gig_follow_its_distribution_function(draws, i):
 def test_draws_follow_the_distribution_function_of_scipy(law, reference):
     x = np.asarray(law.sample(jax.random.key(4), (DRAWS,)))
     assert stats.kstest(x, reference.cdf).pvalue > 1e-3
+
+
+def test_draws_move_with_the_shape_of_a_gamma_law_as_its_quantiles_do():
+    alpha, beta, n = 2.3, 1.7, 1000
+    rate, zero = np.full(n, 2 * beta), np.zeros(n)
+
+    def draw(alpha):
+        return sample_gig(jax.random.key(5), jnp.full(n, alpha), rate, zero)
+
+    y, slope = jax.jvp(draw, (alpha,), (1.0,))
+    expected = jax.lax.random_gamma_grad(jnp.full(n, alpha), beta * y) / beta
+    np.testing.assert_allclose(slope, expected, rtol=1e-10)
+
+
+def test_the_gradient_of_the_mean_of_draws_is_that_of_the_mean():
+    law = GIG(1.5, 2.0, 3.0)
+
+    def loss(law):
+        return jnp.mean(law.sample(jax.random.key(6), (DRAWS,)))
+
+    slope = jax.grad(loss)(law)
+    expected = jax.grad(lambda law: law.mean())(law)
+    for name in ("p", "a", "b"):
+        np.testing.assert_allclose(getattr(slope, name), getattr(expected, name), rtol=0.01)
 
 
 FAMILIES = [Gamma(2.0, 3.0), InverseGamma(2.0, 3.0), InverseGaussian(2.0, 3.0), GIG(1.0, 2.0, 3.0)]

@@ -161,6 +161,11 @@ class ExponentialFamily(eqx.Module):
         return _inverted(cls, eta)
 
     @hook
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        """θ·t(x) - ψ(θ) at one x of the support, for families that have a form without loss."""
+        return self._statistics_of(x) @ self.natural_params() - self.log_partition()
+
+    @hook
     def _mean_log_base(self) -> Float[Array, ""]:
         """E log h(X), which entropies contain and divergences do not."""
         name = type(self).__name__
@@ -203,12 +208,10 @@ class ExponentialFamily(eqx.Module):
 
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Log-density at x for any leading batch shape; -inf outside the support, nan at nan."""
-        theta, psi = self.natural_params(), self.log_partition()
-        x = as_floats(f"{type(self).__name__}.log_prob", x=x, theta=theta)[0]
+        x = as_floats(f"{type(self).__name__}.log_prob", x=x, theta=self.natural_params())[0]
 
         def one(point: Array) -> Array:
-            base = self._log_base_of(point)
-            return base + (self._statistics_of(self._interior_point(point)) @ theta - psi)
+            return self._log_base_of(point) + self._log_kernel(self._interior_point(point))
 
         return self._batched(one, x)
 

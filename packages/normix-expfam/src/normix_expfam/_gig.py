@@ -15,12 +15,12 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import ArrayLike
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
 
+from ._along import along
 from ._checks import as_floats, resolve_backend
 
 Backend = Literal["jax", "cpu"]
@@ -89,18 +89,13 @@ def _gamma_form(
 @partial(_log_partition.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     moments = _moments(*primals)
-    return moments.log_partition, _along(moments[1:], tangents)
+    psi = moments.log_partition
+    return psi, along(by_parameters(moments[1:]), tangents, psi)
 
 
-def _along(row: Sequence[jax.Array], tangents: Any) -> jax.Array:
-    """row · dθ in θ = (p - 1, -b/2, -a/2), over what varies: at a limit the rest may be inf."""
-    dp, da, db = tangents
-    terms = [
-        factor * slope * tangent
-        for factor, slope, tangent in zip((1.0, -0.5, -0.5), row, (dp, db, da), strict=True)
-        if not isinstance(tangent, SymbolicZero)
-    ]
-    return jnp.asarray(sum(terms[1:], terms[0]))
+def by_parameters(row: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Derivatives in (p, a, b) from those in θ = (p - 1, -b/2, -a/2)."""
+    return row[0], -row[2] / 2, -row[1] / 2
 
 
 def gig_moments(
@@ -155,7 +150,7 @@ def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
     # differentiating the sums instead would lose what is small beside log y0
     moments, cov = _moments(*primals), gig_covariance(*primals)
     rows = [[cov[..., i, k] for k in range(3)] for i in range(3)]
-    slopes = [_along(row, tangents) for row in (moments[1:], *rows)]
+    slopes = [along(by_parameters(row), tangents, moments.log_y) for row in (moments[1:], *rows)]
     return moments, GIGMoments(*slopes)
 
 

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
+from ._along import along
 from ._gig import mode_of_log
 
 _DEPTH = 40.0
@@ -150,7 +150,7 @@ def _one_tail(
     return log_tail, c + distance / total
 
 
-def _tails(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> _Tails:
+def tails(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> _Tails:
     """Of equally shaped p, a, b, x with x > 0."""
     y0 = mode_of_log(p, a, b)
     alpha, beta = a * y0 / 2, b / y0 / 2
@@ -177,9 +177,9 @@ def _usable(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 def log_odds(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> jax.Array:
     """log P(Y <= x) - log P(Y > x), equal shapes; -inf for x <= 0, inf at inf, nan at nan."""
     inside, x_safe = _usable(x)
-    tails = _tails(p, a, b, x_safe)
+    both = tails(p, a, b, x_safe)
     outside = jnp.where(x <= 0, -jnp.inf, jnp.where(x == jnp.inf, jnp.inf, jnp.nan))
-    return jnp.where(inside, tails.lower - tails.upper, outside)
+    return jnp.where(inside, both.lower - both.upper, outside)
 
 
 def _slopes(
@@ -187,22 +187,12 @@ def _slopes(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """The derivatives of `log_odds` in p, a, b and x."""
     shifted = [jnp.stack([p - 1, p, p + 1]), *(jnp.stack([y, y, y]) for y in (a, b, x))]
-    tails = _tails(*shifted)
-    lower, upper = tails.lower, tails.upper
-    by_p = -tails.lower_distance[1] - tails.upper_distance[1]
+    both = tails(*shifted)
+    lower, upper = both.lower, both.upper
+    by_p = -both.lower_distance[1] - both.upper_distance[1]
     by_a = x * (jnp.exp(upper[2] - upper[1]) - jnp.exp(lower[2] - lower[1])) / 2
     by_b = (jnp.exp(upper[0] - upper[1]) - jnp.exp(lower[0] - lower[1])) / x / 2
     return by_p, by_a, by_b, (jnp.exp(-lower[1]) + jnp.exp(-upper[1])) / x
-
-
-def _along(slopes: tuple[jax.Array, ...], tangents: tuple[Any, ...], shape: Any) -> jax.Array:
-    """slopes · tangents over what varies: at a limit the rest may be infinite."""
-    terms = [
-        slope * tangent
-        for slope, tangent in zip(slopes, tangents, strict=True)
-        if not isinstance(tangent, SymbolicZero)
-    ]
-    return sum(terms, jnp.zeros_like(shape))
 
 
 @partial(log_odds.defjvp, symbolic_zeros=True)
@@ -210,7 +200,7 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     p, a, b, x = primals
     inside, x_safe = _usable(x)
     slopes = tuple(jnp.where(inside, slope, 0.0) for slope in _slopes(p, a, b, x_safe))
-    return log_odds(p, a, b, x), _along(slopes, tangents, x)
+    return log_odds(p, a, b, x), along(slopes, tangents, x)
 
 
 @jax.custom_jvp
@@ -239,10 +229,10 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, odds: jax.Array) -> jax.A
     def body(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         s, low, high, done, count = state
         x = jnp.clip(jnp.exp(s), jnp.finfo(s.dtype).tiny, jnp.finfo(s.dtype).max)
-        tails = _tails(p, a, b, x)
-        miss = tails.lower - tails.upper - target
+        both = tails(p, a, b, x)
+        miss = both.lower - both.upper - target
         low, high = jnp.where(miss < 0, s, low), jnp.where(miss < 0, high, s)
-        left, right = jnp.exp(-tails.lower), jnp.exp(-tails.upper)  # 1/L, 1/R
+        left, right = jnp.exp(-both.lower), jnp.exp(-both.upper)  # 1/L, 1/R
         drift = (a * x - b / x) / 2 - p
         slope = left + right
         curvature = right * (right - drift) - left * (left + drift)
@@ -286,7 +276,7 @@ def drift_of_quantile(law: Any, x: jax.Array, tangents: Any, odds_tangent: Any =
     inside, x_safe = _usable(x)
     by_p, by_a, by_b, by_x = _slopes(law[0], law[1], law[2], x_safe)
     slopes = tuple(jnp.where(inside, -slope / by_x, 0.0) for slope in (by_p, by_a, by_b))
-    moved = _along(slopes, tangents, x)
+    moved = along(slopes, tangents, x)
     if odds_tangent is None:
         return moved
-    return moved + _along((jnp.where(inside, 1 / by_x, 0.0),), (odds_tangent,), x)
+    return moved + along((jnp.where(inside, 1 / by_x, 0.0),), (odds_tangent,), x)

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
 from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
+from normix_expfam._gig_density import log_density
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._gig_moments import mode, raw_moment, standardised
 from normix_expfam._inversion import GIGSolution, solve_gig
@@ -83,6 +84,9 @@ class GeneralizedInverseGaussian(GIGMember):
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "3"]:
         return jnp.stack([jnp.log(x), 1 / x, x])
+
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        return log_density(self.p, self.a, self.b, x)
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "3"]) -> Float[Array, ""]:
