@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, sample_gig
+from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, mode_of_log, sample_gig
+from normix_expfam._gig_distribution import tails
+from normix_expfam._sampling import _touching
 
 DRAWS = 100_000
 LAWS = [
@@ -67,6 +69,27 @@ def test_draws_of_gig_follow_its_distribution_function(draws, i):
 def test_draws_follow_the_distribution_function_of_scipy(law, reference):
     x = np.asarray(law.sample(jax.random.key(4), (DRAWS,)))
     assert stats.kstest(x, reference.cdf).pvalue > 1e-3
+
+
+def test_the_share_of_accepted_proposals_is_bounded_below_over_the_whole_family():
+    rng = np.random.default_rng(8)
+    n = 5000
+    p = rng.choice([-1, 1], n) * 10 ** rng.uniform(-3, 4, n)
+    a, b = 10 ** rng.uniform(-12, 6, (2, n))
+    a[:500], p[:500] = 0, -np.abs(p[:500])
+    b[500:1000], p[500:1000] = 0, np.abs(p[500:1000])
+    p, a, b = (jnp.asarray(x) for x in (p, a, b))
+    y0 = mode_of_log(p, a, b)
+    alpha, beta = a * y0 / 2, b / y0 / 2
+    both = tails(p, a, b, y0)
+    mass = np.exp(np.logaddexp(both.lower, both.upper))
+    envelope = sum(end + 1 / rate for end, rate in (
+        _touching(+1.0, alpha, beta), _touching(-1.0, alpha, beta)
+    ))  # fmt: skip
+    share = mass / np.asarray(envelope)
+    assert not np.any(np.isnan(sample_gig(jax.random.key(1), p, a, b)))
+    assert np.all(share < 1)
+    assert np.min(share) > 0.6
 
 
 def test_draws_move_with_the_shape_of_a_gamma_law_as_its_quantiles_do():

@@ -68,6 +68,11 @@ class ExponentialFamily(eqx.Module):
         """θ, shape (k,)."""
 
     @classmethod
+    def from_classical(cls, *args: Any, **kwargs: Any) -> Self:
+        """The law with the given classical parameters: the constructor, beside the other two."""
+        return cls(*args, **kwargs)
+
+    @classmethod
     @abstractmethod
     def from_natural(cls, theta: Float[Array, " k"]) -> Self:
         """The law with natural parameters θ, shape (k,)."""

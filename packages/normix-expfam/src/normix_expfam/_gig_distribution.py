@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._along import along
+from ._exponent import largest, reach
 from ._gig import mode_of_log
 
 _DEPTH = 40.0
@@ -50,36 +51,6 @@ class _Tails(NamedTuple):
     upper: jax.Array
     lower_distance: jax.Array
     upper_distance: jax.Array
-
-
-def _largest(x: jax.Array) -> float:
-    """u for which e^u is finite."""
-    return 0.99 * float(np.log(jnp.finfo(x.dtype).max))
-
-
-def _pair(u: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """e^u - 1 and e^-u - 1 for u >= 0, finite."""
-    e = jnp.expm1(jnp.minimum(u, _largest(u)))
-    return e, -e / (1 + e)
-
-
-def _end(slope: jax.Array, up: jax.Array, down: jax.Array) -> jax.Array:
-    """u > 0 with slope u + up (e^u - 1 - u) + down (e^-u - 1 + u) = depth, from above.
-
-    Each term alone bounds u: e^u - 1 - u >= cosh u - 1 and e^-u - 1 + u >= u² / (2 + u).
-    """
-    tiny = jnp.finfo(up.dtype).tiny
-    x, y = _DEPTH / jnp.maximum(up, tiny), _DEPTH / jnp.maximum(down, tiny)
-    u = jnp.minimum(
-        jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x)), y / 2 + jnp.hypot(y / 2, jnp.sqrt(2 * y))
-    )
-    u = jnp.minimum(u, _DEPTH / jnp.maximum(slope, tiny))
-    for _ in range(_END_STEPS):
-        e, d = _pair(u)
-        excess = slope * u + up * (e - u) + down * (d + u) - _DEPTH
-        step = excess / (slope + up * e - down * d)
-        u = jnp.where(jnp.isfinite(step), u - jnp.maximum(step, 0.0), u)
-    return u
 
 
 def _edges(low: jax.Array, high: jax.Array) -> jax.Array:
@@ -113,8 +84,12 @@ def _one_tail(
     near = jnp.minimum(c, 1.0)
     rise = jnp.where(c < 1, up * jnp.expm1(near), up_c - up)
     least = rise + down * jnp.expm1(-c) - p * c  # D at the centre
-    high = _end(slope, up_c, down_c)
-    low = jnp.where(inside, -jnp.minimum(c, _end(jnp.zeros_like(c), down_c, up_c)), 0.0)
+    high = reach(slope, up_c, down_c, _DEPTH, steps=_END_STEPS)
+    low = jnp.where(
+        inside,
+        -jnp.minimum(c, reach(jnp.zeros_like(c), down_c, up_c, _DEPTH, steps=_END_STEPS)),
+        0.0,
+    )
     edges = _edges(low, high)
     nodes, weights = (jnp.asarray(table, p.dtype) for table in _legendre())
 
@@ -125,10 +100,10 @@ def _one_tail(
         panel, part = i // nodes.shape[0], i % nodes.shape[0]
         half = (edges[panel + 1] - edges[panel]) / 2
         middle = edges[panel] + half
-        centred = jnp.clip(middle, -0.95 * _largest(middle), 0.95 * _largest(middle))
+        centred = jnp.clip(middle, -0.95 * largest(middle), 0.95 * largest(middle))
         e, d = jnp.expm1(centred), jnp.expm1(-centred)
         up_m, down_m = jnp.exp(centred), jnp.exp(-centred)
-        room = _largest(middle) - jnp.abs(centred)  # h is larger only where e^u is immaterial
+        room = largest(middle) - jnp.abs(centred)  # h is larger only where e^u is immaterial
         total, distance = sums
         for k in range(_BLOCK):
             # e^u - 1 and e^-u - 1 from one more exponential, each to eps of the larger of it and 1
@@ -150,6 +125,7 @@ def _one_tail(
     return log_tail, c + distance / total
 
 
+@jax.jit
 def tails(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> _Tails:
     """Of equally shaped p, a, b, x with x > 0."""
     y0 = mode_of_log(p, a, b)
@@ -216,15 +192,12 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, odds: jax.Array) -> jax.A
     alpha, beta = a * y0 / 2, b / y0 / 2
     right = target > 0
     depth = jnp.maximum(jnp.abs(target), 1e-3)
-    scaled = _DEPTH / depth  # `_end` solves for one depth
-    reach = _end(
-        jnp.zeros_like(p), scaled * jnp.where(right, alpha, beta),
-        scaled * jnp.where(right, beta, alpha),
-    )  # fmt: skip
+    sides = jnp.where(right, alpha, beta), jnp.where(right, beta, alpha)
+    distance = reach(jnp.zeros_like(p), *sides, depth, steps=_END_STEPS)
     eps = jnp.finfo(p.dtype).eps
     least, most = (float(np.log(x)) for x in (jnp.finfo(p.dtype).tiny, jnp.finfo(p.dtype).max))
     least, most = least - 1, most + 1
-    start = jnp.clip(jnp.log(y0) + jnp.where(right, reach, -reach), least, most)
+    start = jnp.clip(jnp.log(y0) + jnp.where(right, distance, -distance), least, most)
 
     def body(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         s, low, high, done, count = state

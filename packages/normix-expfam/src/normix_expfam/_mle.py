@@ -54,6 +54,7 @@ class MLEResult(eqx.Module, Generic[Model]):
         return self.n_parameters * jnp.log(self.n_observations) - 2 * self.log_likelihood
 
 
+@eqx.filter_jit
 def standard_errors(model: Any, free: Any, n: Array) -> tuple[dict[str, Array], Array]:
     """Standard errors by name and the number of free parameters.
 

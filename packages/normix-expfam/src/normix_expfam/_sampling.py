@@ -16,28 +16,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ._exponent import powers, reach
 from ._gig import mode_of_log
 from ._gig_distribution import drift_of_quantile
 
 
 def _phi(u: jax.Array, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """φ(u) = α (e^u - 1 - u) + β (e^-u - 1 + u) and φ'(u)."""
-    e, d = jnp.expm1(u), jnp.expm1(-u)
+    e, d = powers(u)
     return alpha * (e - u) + beta * (d + u), alpha * e - beta * d
 
 
 def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
     """|u| where the tangent taken near φ = 1 meets φ = 0 on one side, and its slope."""
-    # φ >= main (cosh u - 1) and φ >= other u² / (2 + u): two bounds of the root of φ = 1 from
-    # above, and Newton keeps above
     main, other = (alpha, beta) if side > 0 else (beta, alpha)
-    tiny = jnp.finfo(alpha.dtype).tiny
-    x, y = 1 / jnp.maximum(main, tiny), 1 / jnp.maximum(other, tiny)
-    exponential = jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x))
-    u = jnp.minimum(exponential, y / 2 + jnp.hypot(y / 2, jnp.sqrt(2 * y)))
-    for _ in range(6):
-        value, slope = _phi(side * u, alpha, beta)
-        u = u - (value - 1) / (side * slope)
+    u = reach(jnp.zeros_like(main), main, other, 1.0, steps=6)
     value, slope = _phi(side * u, alpha, beta)
     slope = side * slope
     return u - value / slope, slope
@@ -45,7 +38,11 @@ def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array
 
 @jax.jit
 def sample_gig(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    """One draw of GIG(p, a, b) per element of the equally shaped p, a, b."""
+    """One draw of GIG(p, a, b) per element of the equally shaped p, a, b.
+
+    A draw below the smallest number is 0 and one beyond the largest is inf, which for |p| < 0.01
+    next to a limit is not rare.
+    """
     return _draw(key, p, a, b)
 
 
@@ -82,7 +79,8 @@ def _draw(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array
 
     first = (key, jnp.zeros_like(p), jnp.zeros(p.shape, bool))
     _, u, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), body, first)
-    return y0 * jnp.exp(u)
+    # e^u alone may leave the range of numbers where y does not
+    return jnp.where(jnp.abs(u) < 1, y0 * jnp.exp(u), jnp.exp(jnp.log(y0) + u))
 
 
 @partial(_draw.defjvp, symbolic_zeros=True)
