@@ -4,10 +4,11 @@ from abc import abstractmethod
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from ._family import hook
 from ._gig_distribution import log_odds, quantile
+from ._gig_moments import raw_moment
 from ._positive import interior_point, log_indicator
 from ._univariate import UnivariateFamily
 
@@ -32,6 +33,10 @@ class GIGMember(UnivariateFamily):
     @hook
     def _mean_log_base(self) -> Float[Array, ""]:
         return jnp.zeros((), self.natural_params().dtype)
+
+    @hook
+    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
+        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     @hook
     def _log_odds(self, x: Array) -> Array:

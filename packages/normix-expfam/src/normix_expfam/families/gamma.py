@@ -11,7 +11,6 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gamma import gamma_log_partition, gamma_shape
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._gig_moments import raw_moment
 from normix_expfam._scipy import parameters
 
 
@@ -106,9 +105,6 @@ class Gamma(GIGMember):
 
     def mode(self) -> Float[Array, ""]:
         return jnp.maximum(self.alpha - 1, 0.0) / self.beta
-
-    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         return jax.random.gamma(key, self.alpha, shape, self.alpha.dtype) / self.beta

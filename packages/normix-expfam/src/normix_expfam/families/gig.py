@@ -11,7 +11,7 @@ from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
 from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
 from normix_expfam._gig_density import log_density
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._gig_moments import mode, raw_moment, standardised
+from normix_expfam._gig_moments import mode, standardised
 from normix_expfam._inversion import GIGSolution, solve_gig
 from normix_expfam._sampling import sample_gig
 from normix_expfam._scipy import parameters
@@ -160,9 +160,6 @@ class GeneralizedInverseGaussian(GIGMember):
 
     def mode(self) -> Float[Array, ""]:
         return mode(self.p, self.a, self.b)
-
-    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         return sample_gig(key, *(jnp.broadcast_to(x, shape) for x in self.as_gig()))

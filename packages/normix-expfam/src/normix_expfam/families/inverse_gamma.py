@@ -11,7 +11,6 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gamma import gamma_log_partition, gamma_shape
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._gig_moments import raw_moment
 from normix_expfam._scipy import parameters
 
 
@@ -120,9 +119,6 @@ class InverseGamma(GIGMember):
 
     def mode(self) -> Float[Array, ""]:
         return self.beta / (self.alpha + 1)
-
-    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         return self.beta / jax.random.gamma(key, self.alpha, shape, self.alpha.dtype)

@@ -8,7 +8,6 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gig import gig_moments
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._gig_moments import raw_moment
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
 from normix_expfam._scipy import parameters
@@ -87,9 +86,6 @@ class InverseGaussian(GIGMember):
     def mode(self) -> Float[Array, ""]:
         ratio = 3 * self.mu / (2 * self.lam)
         return self.mu / (ratio + jnp.hypot(ratio, jnp.ones_like(ratio)))
-
-    def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        return raw_moment(*self.as_gig(), self._like_parameters(order))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         return sample_gig(key, *(jnp.broadcast_to(x, shape) for x in self.as_gig()))
