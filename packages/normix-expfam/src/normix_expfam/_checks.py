@@ -51,7 +51,7 @@ def positive_scalars(owner: str, *, check: bool = True, **values: Any) -> list[j
     """The named parameters as floating scalars, which must be positive.
 
     A concrete value raises ValueError; a traced one raises at run time, by `equinox.error_if`,
-    which with ``check=False`` is left out.
+    and with ``check=False`` nothing does.
     """
     found = []
     for (name, value), array in zip(values.items(), scalars(owner, **values), strict=True):
@@ -90,14 +90,14 @@ def checked(
         holds: the condition, of as many arrays.
         given: what the arrays were made of; where all is concrete, ValueError is raised at once.
         arrays: the same as arrays, which may be traced; they raise at run time.
-        check: False leaves out the check at run time.
+        check: False leaves everything out.
     """
+    if not check:
+        return arrays[0]
     if is_concrete(*given):
         with jax.ensure_compile_time_eval():
             good = np.asarray(holds(*(as_float(value) for value in given)))
         require(good, owner, rule.argument, rule.rule, given[0], rule.remedy)
-        return arrays[0]
-    if not check:
         return arrays[0]
     message = f"{owner}: {rule.argument} must {rule.rule}; {rule.remedy}"
     return eqx.error_if(arrays[0], ~jnp.all(holds(*arrays)), message)

@@ -284,7 +284,7 @@ class ExponentialFamily(eqx.Module):
                 negative, of another length or all zero, and constant data.
         """
         owner = f"{cls.__name__}.fit_mle"
-        x, weights = cls._data(owner, x, weights)
+        x, weights = cls._data(owner, x, weights, varied=throw)
         law, _ = cls._fit(x, weights, resolve_backend(owner, backend))
         return cls._found(law, owner, cls._mean_statistics(x, weights)) if throw else law
 
@@ -306,7 +306,7 @@ class ExponentialFamily(eqx.Module):
             ValueError: as `fit_mle`.
         """
         owner = f"{cls.__name__}.mle"
-        x, weights = cls._data(owner, x, weights)
+        x, weights = cls._data(owner, x, weights, varied=throw)
         law, status = cls._fit(x, weights, resolve_backend(owner, backend))
         if throw:
             law = cls._found(law, owner, cls._mean_statistics(x, weights))
@@ -323,7 +323,7 @@ class ExponentialFamily(eqx.Module):
 
     @classmethod
     def _data(
-        cls, owner: str, x: ArrayLike, weights: ArrayLike | None
+        cls, owner: str, x: ArrayLike, weights: ArrayLike | None, *, varied: bool
     ) -> tuple[Array, Array | None]:
         """Data and weights as arrays of one dtype, checked where they are concrete."""
         (x,) = as_floats(owner, x=x)
@@ -344,7 +344,7 @@ class ExponentialFamily(eqx.Module):
                         "be finite and non-negative", weights, "check their signs")  # fmt: skip
                 require(np.any(np.asarray(weights) > 0), owner, "weights", "not all be zero",
                         weights, "leave them out for equal weights")  # fmt: skip
-        if is_concrete(x, weights) and not cls.fits_constant_data:
+        if varied and is_concrete(x, weights) and not cls.fits_constant_data:
             rows = np.asarray(x) if weights is None else np.asarray(x)[np.asarray(weights) > 0]
             require(np.any(rows != rows[0]), owner, "x", "vary", f"only the value {rows[0]}",
                     "the maximum is a point mass, which is no law of the family")  # fmt: skip

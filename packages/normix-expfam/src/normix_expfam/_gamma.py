@@ -12,6 +12,13 @@ def gamma_log_partition(alpha: jax.Array, beta: jax.Array) -> jax.Array:
     return jnp.where(inside, gammaln(alpha) - alpha * jnp.log(beta), jnp.inf)
 
 
+def jensen_gap(log_mean: jax.Array, mean_log: jax.Array) -> jax.Array:
+    """log E X - E log X; 0 where it is the rounding of its terms, as for constant data."""
+    gap = log_mean - mean_log
+    rounding = 4 * jnp.finfo(gap.dtype).eps * (1 + jnp.abs(log_mean))
+    return jnp.where(jnp.abs(gap) > rounding, gap, 0.0)
+
+
 def gamma_shape(c: jax.Array) -> jax.Array:
     """α > 0 with log α - digamma(α) = c for c > 0; inf at c = 0, nan below.
 

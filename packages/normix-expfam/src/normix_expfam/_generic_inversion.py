@@ -24,7 +24,10 @@ def natural_from_expectation(family: Triad, eta: jax.Array, start: jax.Array) ->
         decrement = -gradient @ step
         terms = 1 + jnp.abs(psi) + jnp.sum(jnp.abs(theta * eta))
         decrement = jnp.where(jnp.isfinite(psi), decrement, jnp.nan)
-        return Evaluation(psi - theta @ eta, eps * terms, step, decrement, decrement)
+        # far from the minimum about as far as a log-partition is like its quadratic model
+        damped = jnp.minimum(1.0, 2 / (1 + jnp.sqrt(decrement)))
+        return Evaluation(psi - theta @ eta, eps * terms, damped * step, decrement,
+                          damped * decrement)  # fmt: skip
 
     def floor(theta: jax.Array) -> jax.Array:
         # what rounding of η leaves in λ², in units of the standard deviations of t
@@ -35,7 +38,7 @@ def natural_from_expectation(family: Triad, eta: jax.Array, start: jax.Array) ->
         return theta + length * step
 
     theta, good, _ = minimise(start, evaluate, move, floor, _MAX_STEPS)
-    return jnp.where(good, theta, jnp.nan)
+    return jnp.where(good & jnp.all(jnp.isfinite(eta)), theta, jnp.nan)
 
 
 @natural_from_expectation.defjvp

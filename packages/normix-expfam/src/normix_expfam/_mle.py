@@ -34,7 +34,7 @@ class MLEResult(eqx.Module, Generic[Model]):
     """Number of classical parameters that were estimated."""
 
     @property
-    def converged(self) -> Bool[Array, ""]:
+    def converged(self) -> Bool[Array, "*batch"]:
         """Whether the model is the maximum of the likelihood, inside or on the boundary."""
         return self.status <= int(InversionStatus.INVERSE_GAMMA_LIMIT)
 
@@ -44,12 +44,12 @@ class MLEResult(eqx.Module, Generic[Model]):
         return InversionStatus(int(self.status)).message
 
     @property
-    def aic(self) -> Float[Array, ""]:
+    def aic(self) -> Float[Array, "*batch"]:
         """2 n_parameters - 2 log_likelihood (Akaike 1974)."""
         return 2 * self.n_parameters - 2 * self.log_likelihood
 
     @property
-    def bic(self) -> Float[Array, ""]:
+    def bic(self) -> Float[Array, "*batch"]:
         """n_parameters log n_observations - 2 log_likelihood (Schwarz 1978)."""
         return self.n_parameters * jnp.log(self.n_observations) - 2 * self.log_likelihood
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+_QUADRATIC = 1e-6  # λ² below which a full step is known to be good
 _SHORTEST = 1e-10  # fraction of a step below which the search has stalled
 
 Point = TypeVar("Point")
@@ -61,6 +62,8 @@ def minimise(
         )
         # near the end a full step that gains nothing has met rounding
         rounding = (old.decrement <= 1e4 * floor(state.point)) & (new.decrement > old.decrement / 2)
+        # in the region of quadratic convergence the decrement needs no second opinion
+        closer |= (old.decrement < _QUADRATIC) & (new.decrement < old.decrement / 2)
         accept = (lower | closer) & jnp.isfinite(new.decrement) & ~rounding
         finished = accept & (new.decrement <= floor(trial))
         stalled = ~accept & (state.length < _SHORTEST)
@@ -81,7 +84,8 @@ def minimise(
     last = jax.lax.while_loop(proceed, body, first)
     # a stall at rounding level is convergence; one above it is not
     eps = jnp.finfo(infinite.dtype).eps
-    good = last.at.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
+    reached = last.at.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
+    good = reached & jnp.isfinite(last.at.decrement)
     return last.point, good, last.evaluations
 
 

@@ -22,6 +22,12 @@ def parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[str, flo
     if found not in names:
         expected = " or ".join(names)
         raise ValueError(f"{owner}: frozen must be scipy.stats.{expected}, got {found}")
+    for name, value in given.items():
+        if getattr(value, "ndim", 0) > 0:
+            raise ValueError(
+                f"{owner}: frozen must have scalar parameters, got {name} = {value}; convert its "
+                "members one by one"
+            )
     values = {name: float(value) for name, value in ({"loc": 0.0, "scale": 1.0} | given).items()}
     loc = values.pop("loc")
     if loc != 0:

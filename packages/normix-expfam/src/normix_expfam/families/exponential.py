@@ -20,7 +20,7 @@ class Exponential(GIGMember):
 
     Args:
         rate: rate > 0.
-        check: False leaves out the run-time check of a traced parameter.
+        check: False leaves out the check, for models built in a loop.
 
     Raises:
         ValueError: if a concrete rate is not positive and finite; a traced one raises

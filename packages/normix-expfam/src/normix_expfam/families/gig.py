@@ -41,7 +41,7 @@ class GeneralizedInverseGaussian(GIGMember):
         p: shape, any real.
         a: rate of y, a >= 0.
         b: rate of 1/y, b >= 0.
-        check: False leaves out the run-time check of traced parameters.
+        check: False leaves out the check, for models built in a loop.
 
     Raises:
         ValueError: if a concrete parameter is outside the domain; a traced one raises

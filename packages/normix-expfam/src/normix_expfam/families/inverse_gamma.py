@@ -9,7 +9,7 @@ from jax.scipy.special import digamma, polygamma
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._gamma import gamma_log_partition, gamma_shape
+from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._scipy import parameters
 
@@ -24,7 +24,7 @@ class InverseGamma(GIGMember):
     Args:
         alpha: shape α > 0.
         beta: rate β > 0.
-        check: False leaves out the run-time check of traced parameters.
+        check: False leaves out the check, for models built in a loop.
 
     Raises:
         ValueError: if a concrete parameter is not positive and finite; a traced one raises
@@ -91,7 +91,7 @@ class InverseGamma(GIGMember):
 
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
-        alpha = gamma_shape(jnp.log(eta[1]) + eta[0])
+        alpha = gamma_shape(jensen_gap(jnp.log(eta[1]), -eta[0]))
         return cls(alpha, alpha / eta[1], check=False)
 
     def _beyond(self, order: float) -> tuple[Array, Array]:

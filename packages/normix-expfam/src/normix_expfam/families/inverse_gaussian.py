@@ -24,7 +24,7 @@ class InverseGaussian(GIGMember):
     Args:
         mu: mean μ > 0.
         lam: shape λ > 0.
-        check: False leaves out the run-time check of traced parameters.
+        check: False leaves out the check, for models built in a loop.
 
     Raises:
         ValueError: if a concrete parameter is not positive and finite; a traced one raises
@@ -67,7 +67,9 @@ class InverseGaussian(GIGMember):
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         excess = eta[0] - 1 / eta[1]
-        attained = (excess > 0) & (excess < jnp.inf) & (eta[1] > 0)
+        # an excess that is rounding, as for constant data, determines nothing
+        least = 4 * jnp.finfo(eta.dtype).eps * eta[0]
+        attained = (excess > least) & (excess < jnp.inf) & (eta[1] > 0)
         lam = 1 / jnp.where(attained, excess, 1.0)
         return cls(eta[1], jnp.where(attained, lam, jnp.nan), check=False)
 

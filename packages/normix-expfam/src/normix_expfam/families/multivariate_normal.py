@@ -25,7 +25,7 @@ class MultivariateNormal(ExponentialFamily):
     Args:
         mu: μ, shape (d,).
         L_Sigma: lower triangular Cholesky factor of Σ, shape (d, d), positive on the diagonal.
-        check: False leaves out the run-time check of traced parameters.
+        check: False leaves out the check, for models built in a loop.
 
     Raises:
         ValueError: if shapes do not match, or if concrete parameters are not finite, L is not
@@ -69,6 +69,10 @@ class MultivariateNormal(ExponentialFamily):
         given = cov
         mu, cov = as_floats("MultivariateNormal.from_covariance", mu=mu, cov=cov)
         owner = "MultivariateNormal.from_covariance"
+        require(mu.ndim == 1 and mu.size > 0, owner, "mu", "have shape (d,) with d > 0", mu.shape,
+                "pass one mean per component")  # fmt: skip
+        require(cov.shape == mu.shape * 2, owner, "cov", f"have shape {mu.shape * 2}", cov.shape,
+                "pass the covariance matrix of the components")  # fmt: skip
         rule = Rule("cov", "be symmetric and positive definite", "check its eigenvalues")
         symmetric = checked(owner, rule, _is_covariance, (given,), (cov,), check=True)
         return cls(mu, jnp.linalg.cholesky(symmetric), check=False)
@@ -99,6 +103,10 @@ class MultivariateNormal(ExponentialFamily):
     @staticmethod
     def _interior_point(x: Array) -> Array:
         return jnp.where(jnp.isfinite(x), x, 0.0)
+
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        whitened = _solve_lower(self.L_Sigma, x - self.mu)
+        return -(whitened @ whitened) / 2 - jnp.sum(jnp.log(jnp.diagonal(self.L_Sigma)))
 
     def _mean_log_base(self) -> Float[Array, ""]:
         return jnp.asarray(_log_base(self.mu.shape[0]), self.mu.dtype)
@@ -138,8 +146,11 @@ class MultivariateNormal(ExponentialFamily):
         cov = (centred * share[:, None]).T @ centred
         factor = jnp.linalg.cholesky(jnp.asarray(cov))
         # rounding leaves a pivot of a singular matrix positive
-        pivots = jnp.diagonal(factor) ** 2 / jnp.diagonal(jnp.asarray(cov))
-        regular = jnp.all(pivots > 16 * x.shape[1] * jnp.finfo(pivots.dtype).eps)
+        eps, pivots = jnp.finfo(factor.dtype).eps, jnp.diagonal(factor)
+        spread, d = jnp.sqrt(jnp.diagonal(jnp.asarray(cov))), x.shape[1]
+        regular = jnp.all(pivots > 4 * jnp.sqrt(d * eps) * spread)
+        regular &= jnp.all(pivots > 16 * eps * jnp.abs(jnp.asarray(mu)))
+        regular &= jnp.asarray(xp.sum(share > 0) > d)
         found = jnp.where(regular, int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE))
         factor = jnp.where(regular, factor, jnp.nan)
         return cls(jnp.asarray(mu), factor, check=False), found.astype(jnp.int32)
