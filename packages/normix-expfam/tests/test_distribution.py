@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
 from mpmath.calculus.quadrature import GaussLegendre
 
 from normix_expfam import GIG, Exponential, Gamma, InverseGamma, InverseGaussian
@@ -736,3 +737,39 @@ def test_the_density_of_an_inverse_gaussian_law_is_stationary_at_its_mode(mu, la
 def test_the_median_is_the_quantile_at_one_half(law):
     np.testing.assert_allclose(law.median(), law.ppf(0.5), rtol=1e-15)
     np.testing.assert_allclose(law.cdf(law.median()), 0.5, rtol=1e-14)
+
+
+def values(flat, unflatten):
+    law = unflatten(flat)
+    found = (law.mean(), law.var(), law.std(), law.skewness(), law.kurtosis(), law.mode(),
+             law.median(), law.entropy(), law.raw_moment(1.5))  # fmt: skip
+    return jnp.stack(found)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        Gamma(2.5, 0.7),
+        InverseGamma(5.5, 0.7),
+        InverseGaussian(3.6, 1.7),
+        Exponential(0.3),
+        GIG(1.5, 2.0, 3.0),
+        GIG(-40.0, 300.0, 200.0),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_gradients_of_what_describes_a_law_are_right(law):
+    flat, unflatten = ravel_pytree(law)
+    jacobian = np.asarray(jacobian_of_values(flat, unflatten))
+    assert np.all(np.isfinite(jacobian))
+    for i, size in enumerate(np.asarray(flat)):
+        h = 1e-3 * abs(size)
+        steps = [values_at(flat.at[i].add(k * h), unflatten) for k in (-2, -1, 1, 2)]
+        low2, low, high, high2 = (np.asarray(step) for step in steps)
+        slope = (8 * (high - low) - (high2 - low2)) / (12 * h)
+        scale = np.abs(jacobian[:, i]) + 1e-3 * np.abs(np.asarray(values_at(flat, unflatten))) / h
+        assert np.all(np.abs(jacobian[:, i] - slope) <= 1e-7 * scale)
+
+
+values_at = jax.jit(values, static_argnums=1)
+jacobian_of_values = jax.jit(jax.jacrev(values), static_argnums=1)

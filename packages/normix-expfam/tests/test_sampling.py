@@ -92,6 +92,14 @@ def test_the_share_of_accepted_proposals_is_bounded_below_over_the_whole_family(
     assert np.min(share) > 0.6
 
 
+def test_draws_of_a_law_that_is_nan_are_nan_and_end():
+    p = np.array([1.5, np.nan, 1.5, 1.5])
+    a = np.array([2.0, 2.0, np.nan, 2.0])
+    b = np.array([3.0, 3.0, 3.0, np.nan])
+    drawn = sample_gig(jax.random.key(0), *(jnp.asarray(x) for x in (p, a, b)))
+    np.testing.assert_array_equal(np.isnan(drawn), [False, True, True, True])
+
+
 def test_draws_move_with_the_shape_of_a_gamma_law_as_its_quantiles_do():
     alpha, beta, n = 2.3, 1.7, 1000
     rate, zero = np.full(n, 2 * beta), np.zeros(n)

@@ -24,12 +24,12 @@ def raw_moment(p: jax.Array, a: jax.Array, b: jax.Array, order: jax.Array) -> ja
 def mode(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Where the density is largest, y > 0 with a y - b/y = 2 (p - 1); 0 if b = 0 and p <= 1."""
     order = p - 1
-    # from a b where it does not underflow: √b has no derivative at the limit b = 0
+    # from a b where that is a normal number: √b has no derivative at the limit b = 0
     product = a * b
-    small = (product < jnp.finfo(p.dtype).tiny) & (a > 0) & (b > 0)
-    root = jnp.sqrt(jnp.where(small, a, 1.0)) * jnp.sqrt(jnp.where(small, b, 1.0))
-    square = order**2 + jnp.where(small, 1.0, product)
-    w = jnp.where(small, jnp.hypot(order, root), jnp.sqrt(jnp.where(square > 0, square, 1.0)))
+    extreme = ((product < jnp.finfo(p.dtype).tiny) | (product == jnp.inf)) & (a > 0) & (b > 0)
+    root = jnp.sqrt(jnp.where(extreme, a, 1.0)) * jnp.sqrt(jnp.where(extreme, b, 1.0))
+    square = order**2 + jnp.where(extreme, 1.0, product)
+    w = jnp.where(extreme, jnp.hypot(order, root), jnp.sqrt(jnp.where(square > 0, square, 1.0)))
     upper = order > 0
     numerator, denominator = jnp.where(upper, w + order, b), jnp.where(upper, a, w - order)
     return jnp.where(square > 0, numerator / denominator, 0.0)
@@ -47,7 +47,10 @@ def standardised(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, j
 
 
 def _by_differences(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    m1, m2, m3, m4 = raw_moment(p, a, b, jnp.arange(1.0, 5.0, dtype=p.dtype))
+    # in units of the mean, so that powers of Y stay numbers; the unit changes nothing
+    mean = jax.lax.stop_gradient(raw_moment(p, a, b, jnp.ones_like(p)))
+    unit = jnp.where(mean < jnp.inf, mean, 1.0)
+    m1, m2, m3, m4 = raw_moment(p, a * unit, b / unit, jnp.arange(1.0, 5.0, dtype=p.dtype))
     var = m2 - m1**2
     third = jnp.where(m3 < jnp.inf, m3 - 3 * m1 * m2 + 2 * m1**3, jnp.inf)
     fourth = jnp.where(m4 < jnp.inf, m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4, jnp.inf)

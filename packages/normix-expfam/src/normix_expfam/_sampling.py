@@ -77,7 +77,9 @@ def _draw(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array
         u, accept = propose(subkey)
         return key, jnp.where(accepted, drawn, u), accepted | accept
 
-    first = (key, jnp.zeros_like(p), jnp.zeros(p.shape, bool))
+    # parameters that are nan would never accept
+    lost = jnp.isnan(total)
+    first = (key, jnp.where(lost, jnp.nan, 0.0).astype(p.dtype), lost)
     _, u, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), body, first)
     # e^u alone may leave the range of numbers where y does not
     return jnp.where(jnp.abs(u) < 1, y0 * jnp.exp(u), jnp.exp(jnp.log(y0) + u))
