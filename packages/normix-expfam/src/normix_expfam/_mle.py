@@ -23,9 +23,10 @@ class MLEResult(eqx.Module, Generic[Model]):
     log_likelihood: Float[Array, ""]
     """Total, natural logarithm, weighted."""
 
-    standard_errors: dict[str, Float[Array, "..."]]
-    """For each classical parameter, shaped like it: (n J⁻ᵀ ∇²ψ J⁻¹)^(-1/2) on the diagonal; nan
-    for an entry that was not estimated, because it is fixed or on its boundary."""
+    standard_errors: dict[str, Any]
+    """For each classical parameter, an array or module like it: the roots of the diagonal of
+    (n Jᵀ ∇²ψ J)⁻¹, J = ∂θ/∂classical; nan for an entry that was not estimated, because it is fixed
+    or on its boundary, and where ∇²ψ is infinite."""
 
     n_observations: Float[Array, ""]
     """Number of observations, or the sum of the weights."""

@@ -209,6 +209,12 @@ class JointNormalMixture(ExponentialFamily):
         slope = jnp.stack([on_log, on_inverse, on_y], axis=1)
         return constant, jnp.concatenate([jnp.eye(3, dtype=mu.dtype), slope])
 
+    def _free_parameters(self) -> Self:
+        free = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
+        factor = jax.tree.map(lambda leaf: jnp.tril(jnp.ones(leaf.shape, bool)), self.dispersion)
+        parts = factor, self.subordinator._free_parameters()
+        return eqx.tree_at(lambda law: (law.dispersion, law.subordinator), free, parts)
+
     def _mean_log_base(self) -> Float[Array, ""]:
         return jnp.asarray(-self.dimension / 2 * np.log(2 * np.pi), self.mu.dtype)
 
