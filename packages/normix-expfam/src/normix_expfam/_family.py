@@ -238,7 +238,7 @@ class ExponentialFamily(eqx.Module):
 
         Raises:
             ValueError: if η is concrete and no law of the family attains it.
-            equinox.EquinoxRuntimeError: the same when traced.
+                When traced it raises at run time, by `equinox.error_if`.
         """
         owner = f"{cls.__name__}.from_expectation"
         given, (eta,) = eta, as_floats(owner, eta=eta)
@@ -251,16 +251,16 @@ class ExponentialFamily(eqx.Module):
         length = law.natural_params().shape
         require(eta.shape == length, owner, "eta", f"have shape {length}", eta.shape,
                 "pass the mean of sufficient_statistics(x)")  # fmt: skip
-        return cls._found(law, owner, eta) if throw else law
+        return cls._found(law, owner, lambda: eta) if throw else law
 
     @classmethod
-    def _found(cls, law: Self, owner: str, eta: Any) -> Self:
-        """The law, after an error if its parameters are not finite."""
+    def _found(cls, law: Self, owner: str, eta: Callable[[], Array]) -> Self:
+        """The law, after an error that shows η if its parameters are not finite."""
         leaves = jax.tree.leaves(law)
         remedy = "pass the mean of sufficient_statistics(x) over data that vary"
-        if is_concrete(eta, *leaves):
-            finite = all(np.all(np.isfinite(leaf)) for leaf in leaves)
-            require(finite, owner, "eta", cls.eta_rule, np.asarray(eta), remedy)
+        if is_concrete(*leaves):
+            if not all(np.all(np.isfinite(leaf)) for leaf in leaves):
+                require(False, owner, "eta", cls.eta_rule, np.asarray(eta()), remedy)
             return law
         bad = jnp.any(jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
         return eqx.error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
@@ -286,7 +286,7 @@ class ExponentialFamily(eqx.Module):
         owner = f"{cls.__name__}.fit_mle"
         x, weights = cls._data(owner, x, weights, varied=throw)
         law, _ = cls._fit(x, weights, resolve_backend(owner, backend))
-        return cls._found(law, owner, cls._mean_statistics(x, weights)) if throw else law
+        return cls._found(law, owner, lambda: cls._mean_statistics(x, weights)) if throw else law
 
     @classmethod
     def mle(
@@ -309,7 +309,7 @@ class ExponentialFamily(eqx.Module):
         x, weights = cls._data(owner, x, weights, varied=throw)
         law, status = cls._fit(x, weights, resolve_backend(owner, backend))
         if throw:
-            law = cls._found(law, owner, cls._mean_statistics(x, weights))
+            law = cls._found(law, owner, lambda: cls._mean_statistics(x, weights))
         values = law.log_prob(x)
         n = jnp.asarray(x.shape[0], values.dtype) if weights is None else jnp.sum(weights)
         total = jnp.sum(values) if weights is None else weights @ values

@@ -20,24 +20,22 @@ def natural_from_expectation(family: Triad, eta: jax.Array, start: jax.Array) ->
     def evaluate(theta: jax.Array) -> Evaluation:
         psi = family._log_partition_from_theta(theta)
         gradient = family._grad_log_partition(theta) - eta
-        step = -_solve(family._hessian_log_partition(theta), gradient)
+        hessian = family._hessian_log_partition(theta)
+        step = -_solve(hessian, gradient)
         decrement = -gradient @ step
         terms = 1 + jnp.abs(psi) + jnp.sum(jnp.abs(theta * eta))
         decrement = jnp.where(jnp.isfinite(psi), decrement, jnp.nan)
         # far from the minimum about as far as a log-partition is like its quadratic model
         damped = jnp.minimum(1.0, 2 / (1 + jnp.sqrt(decrement)))
-        return Evaluation(psi - theta @ eta, eps * terms, damped * step, decrement,
-                          damped * decrement)  # fmt: skip
-
-    def floor(theta: jax.Array) -> jax.Array:
         # what rounding of η leaves in λ², in units of the standard deviations of t
-        variance = jnp.diagonal(family._hessian_log_partition(theta))
-        return (1e2 * eps) ** 2 * (1 + jnp.sum(eta**2 / variance))
+        floor = (1e2 * eps) ** 2 * (1 + jnp.sum(eta**2 / jnp.diagonal(hessian)))
+        return Evaluation(psi - theta @ eta, eps * terms, damped * step, decrement,
+                          damped * decrement, floor)  # fmt: skip
 
     def move(theta: jax.Array, step: jax.Array, length: jax.Array) -> jax.Array:
         return theta + length * step
 
-    theta, good, _ = minimise(start, evaluate, move, floor, _MAX_STEPS)
+    theta, good, _ = minimise(start, evaluate, move, _MAX_STEPS)
     return jnp.where(good & jnp.all(jnp.isfinite(eta)), theta, jnp.nan)
 
 

@@ -98,7 +98,10 @@ def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> Evaluation:
     step = jnp.maximum(step, least)
     k, da, db = step[0], step[1], step[2]
     step_in_p = jnp.stack([k + da - db, da, db])
-    return Evaluation(objective, noise, step_in_p, decrement, -gradient @ step)
+    # E (sinh u - u) has standard deviation ~ w^-3/2 and is known to eps
+    eps, w = jnp.finfo(terms.dtype).eps, point.alpha + point.beta
+    floor = (1e3 * eps * (1 + 0.01 * w**1.5)) ** 2
+    return Evaluation(objective, noise, step_in_p, decrement, -gradient @ step, floor)
 
 
 def _newton_step(
@@ -134,16 +137,11 @@ def _interior(
     max_steps: int, log_y: jax.Array, mean: jax.Array, start: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, ...]:
     """p, a, b with E t = (log_y, mean, mean), whether they were reached, and evaluations."""
-    eps = jnp.finfo(log_y.dtype).eps
-
-    def floor(point: _Point) -> jax.Array:
-        # E (sinh u - u) has standard deviation ~ w^-3/2 and is known to eps
-        return (1e3 * eps * (1 + 0.01 * (point.alpha + point.beta) ** 1.5)) ** 2
 
     def evaluate(point: _Point) -> Evaluation:
         return _evaluate(point, log_y, mean)
 
-    point, good, count = minimise(_recentred(*start), evaluate, _moved, floor, max_steps)
+    point, good, count = minimise(_recentred(*start), evaluate, _moved, max_steps)
     y0 = jnp.exp(point.log_y0)
     return point.p, 2 * point.alpha / y0, 2 * point.beta * y0, good, count
 

@@ -25,6 +25,7 @@ class Evaluation(NamedTuple):
     step: jax.Array
     decrement: jax.Array  # λ²
     slope: jax.Array  # of the objective along -step
+    floor: jax.Array  # the decrement that rounding leaves at the point
 
 
 class _State(NamedTuple):
@@ -39,7 +40,6 @@ def minimise(
     start: Point,
     evaluate: Callable[[Point], Evaluation],
     move: Callable[[Point, jax.Array, jax.Array], Point],
-    floor: Callable[[Point], jax.Array],
     max_steps: int,
 ) -> tuple[Point, jax.Array, jax.Array]:
     """The minimiser, whether it was reached, and the evaluations it took.
@@ -48,7 +48,6 @@ def minimise(
         start: a point of the domain, any pytree.
         evaluate: not finite outside the domain.
         move: (point, step, length) -> the point that fraction of the step away.
-        floor: the decrement that rounding leaves at a point.
         max_steps: most evaluations.
     """
 
@@ -61,11 +60,11 @@ def minimise(
             new.decrement < old.decrement / 2
         )
         # near the end a full step that gains nothing has met rounding
-        rounding = (old.decrement <= 1e4 * floor(state.point)) & (new.decrement > old.decrement / 2)
+        rounding = (old.decrement <= 1e4 * old.floor) & (new.decrement > old.decrement / 2)
         # in the region of quadratic convergence the decrement needs no second opinion
         closer |= (old.decrement < _QUADRATIC) & (new.decrement < old.decrement / 2)
         accept = (lower | closer) & jnp.isfinite(new.decrement) & ~rounding
-        finished = accept & (new.decrement <= floor(trial))
+        finished = accept & (new.decrement <= new.floor)
         stalled = ~accept & (state.length < _SHORTEST)
         taken = _State(trial, new, jnp.ones_like(new.objective), state.evaluations, finished)
         kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
@@ -76,7 +75,8 @@ def minimise(
         return ~state.done & (state.evaluations < max_steps)
 
     # the first trial is the start itself: an empty step from an infinite objective
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), _shapes(evaluate, start))
+    shapes = jax.eval_shape(evaluate, start)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     infinite = jnp.full_like(empty.objective, jnp.inf)
     unknown = empty._replace(objective=infinite, decrement=infinite)
     first = _State(start, unknown, jnp.ones_like(infinite), jnp.array(0, jnp.int32),
@@ -84,10 +84,6 @@ def minimise(
     last = jax.lax.while_loop(proceed, body, first)
     # a stall at rounding level is convergence; one above it is not
     eps = jnp.finfo(infinite.dtype).eps
-    reached = last.at.decrement <= jnp.maximum(1e4 * floor(last.point), eps)
+    reached = last.at.decrement <= jnp.maximum(1e4 * last.at.floor, eps)
     good = reached & jnp.isfinite(last.at.decrement)
     return last.point, good, last.evaluations
-
-
-def _shapes(evaluate: Callable[[Point], Evaluation], start: Point) -> Any:
-    return jax.eval_shape(evaluate, start)
