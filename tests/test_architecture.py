@@ -239,12 +239,12 @@ def test_a_sibling_import_is_found(text):
 
 
 def public_modules(modules: Iterable[Source]) -> list[str]:
-    """Modules that a user could take for public, apart from `testing` and the families."""
+    """Modules that a user could take for public, apart from `testing`, `toolbox` and the families."""
     return [
         module.name
         for module in modules
         for part in module.name.split(".")[1:2]
-        if not part.startswith("_") and part not in {"testing", "families"}
+        if not part.startswith("_") and part not in {"testing", "toolbox", "families"}
     ]
 
 

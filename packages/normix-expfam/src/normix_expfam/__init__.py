@@ -8,9 +8,6 @@ quantities at once with NumPy and SciPy, as an independent check.
 
 from importlib.metadata import version as _version
 
-from ._checks import as_float as as_float
-from ._checks import is_concrete as is_concrete
-from ._checks import require as require
 from ._convert import project as project
 from ._convert import to_gig as to_gig
 from ._family import ExponentialFamily as ExponentialFamily
@@ -26,6 +23,7 @@ from ._mle import MLEResult as MLEResult
 from ._sampling import sample_gig as sample_gig
 from ._status import InversionStatus as InversionStatus
 from ._univariate import UnivariateFamily as UnivariateFamily
+from ._univariate_law import UnivariateLaw as UnivariateLaw
 from .families.exponential import Exponential as Exponential
 from .families.gamma import Gamma as Gamma
 from .families.gig import GIG as GIG
@@ -50,14 +48,12 @@ __all__ = [
     "MLEResult",
     "MultivariateNormal",
     "UnivariateFamily",
-    "as_float",
+    "UnivariateLaw",
     "gig_log_partition",
     "gig_moments",
     "hook",
-    "is_concrete",
     "mode_of_log",
     "project",
-    "require",
     "sample_gig",
     "solve_gig",
     "to_gig",

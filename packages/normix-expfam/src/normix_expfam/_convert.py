@@ -13,13 +13,7 @@ from .families.inverse_gaussian import InverseGaussian
 
 Member = TypeVar("Member", bound=GIGMember)
 
-# which of (E log Y, E 1/Y, E Y) a member has among its own statistics
-_STATISTICS: dict[type[GIGMember], tuple[int, ...]] = {
-    Exponential: (2,),
-    Gamma: (0, 2),
-    InverseGamma: (0, 1),
-    InverseGaussian: (1, 2),
-}
+_MEMBERS: tuple[type[GIGMember], ...] = (Exponential, Gamma, InverseGamma, InverseGaussian)
 
 
 def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
@@ -49,8 +43,8 @@ def project(law: GIGMember, family: type[Member]) -> Member:
     for same in (law, to_gig(law)):
         if isinstance(same, family):
             return same
-    if family not in _STATISTICS:
-        names = ", ".join(member.__name__ for member in _STATISTICS)
+    if family not in _MEMBERS:
+        names = ", ".join(member.__name__ for member in _MEMBERS)
         raise TypeError(f"project: family must be GIG or one of {names}, got {family!r}")
     eta = to_gig(law).expectation_params()
-    return family.from_expectation(jnp.asarray(eta)[jnp.array(_STATISTICS[family])])
+    return family.from_expectation(jnp.asarray(eta)[jnp.array(family.gig_statistics)])

@@ -1,7 +1,9 @@
 """`GIGMember`: laws on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
 
 from abc import abstractmethod
+from typing import Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -16,9 +18,17 @@ from ._univariate import UnivariateFamily
 class GIGMember(UnivariateFamily):
     """A law that is GIG(p, a, b), whose distribution function and quantiles it shares."""
 
+    gig_statistics: eqx.AbstractClassVar[tuple[int, ...]]
+    """Which of (log y, 1/y, y) are the statistics of the family, in its order."""
+
     @abstractmethod
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         """(p, a, b) with density ∝ y^(p-1) exp(-(a y + b/y)/2)."""
+
+    @classmethod
+    @abstractmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        """The member that is GIG(p, a, b), unchecked; a parameter it fixes is not looked at."""
 
     @staticmethod
     @hook

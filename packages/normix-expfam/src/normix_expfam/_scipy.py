@@ -3,12 +3,12 @@
 from typing import Any
 
 
-def parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[str, float]]:
-    """The name of a frozen scipy distribution, one of those given, and its shapes and scale.
+def frozen_parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[str, float]]:
+    """The name of a frozen scipy distribution, one of those given, and its shapes, loc and scale.
 
     Raises:
         TypeError: if it is no frozen distribution.
-        ValueError: for another distribution, arrays of parameters, or loc other than 0.
+        ValueError: for another distribution, or arrays of parameters.
     """
     try:
         found = frozen.dist.name
@@ -28,7 +28,20 @@ def parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[str, flo
                 f"{owner}: frozen must have scalar parameters, got {name} = {value}; convert its "
                 "members one by one"
             )
-    values = {name: float(value) for name, value in ({"loc": 0.0, "scale": 1.0} | given).items()}
+    return found, {
+        name: float(value) for name, value in ({"loc": 0.0, "scale": 1.0} | given).items()
+    }
+
+
+def parameters_without_location(
+    owner: str, frozen: Any, *names: str
+) -> tuple[str, dict[str, float]]:
+    """`frozen_parameters` without loc, which must be 0.
+
+    Raises:
+        TypeError, ValueError: as `frozen_parameters`, and for loc other than 0.
+    """
+    found, values = frozen_parameters(owner, frozen, *names)
     loc = values.pop("loc")
     if loc != 0:
         raise ValueError(

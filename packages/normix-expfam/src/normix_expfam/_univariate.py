@@ -1,51 +1,16 @@
-"""`UnivariateFamily`: distribution function, quantiles and moments of a law on the line.
-
-All distribution functions come from one number, the log-odds Δ = log P(X <= x) - log P(X > x):
-cdf = 1/(1 + e^-Δ), log cdf = -log(1 + e^-Δ), and the upper tail with -Δ, each with full relative
-accuracy however small it is.
-"""
+"""`UnivariateFamily`: exponential families on the line."""
 
 from abc import abstractmethod
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from ._checks import as_float, is_concrete, require
 from ._family import ExponentialFamily
+from ._univariate_law import UnivariateLaw
 
 
-class UnivariateFamily(ExponentialFamily):
-    """An exponential family on the line.
-
-    Functions of x or of a probability take any shape and are traceable, and differentiable in
-    x and in the parameters.
-    """
-
-    @abstractmethod
-    def _log_odds(self, x: Array) -> Array:
-        """log P(X <= x) - log P(X > x), any shape; ±inf outside the support, nan at nan."""
-
-    @abstractmethod
-    def _quantile(self, log_odds: Array) -> Array:
-        """x with the given log-odds, any shape; the ends of the support at ±inf, nan at nan."""
-
-    @abstractmethod
-    def mean(self) -> Float[Array, ""]:
-        """E X; inf where it does not exist."""
-
-    @abstractmethod
-    def var(self) -> Float[Array, ""]:
-        """Var X; inf where it does not exist."""
-
-    @abstractmethod
-    def skewness(self) -> Float[Array, ""]:
-        """E (X - E X)³ / Var(X)^(3/2); inf or nan where it does not exist."""
-
-    @abstractmethod
-    def kurtosis(self) -> Float[Array, ""]:
-        """Excess kurtosis E (X - E X)⁴ / Var(X)² - 3; inf or nan where it does not exist."""
+class UnivariateFamily(UnivariateLaw, ExponentialFamily):
+    """An exponential family on the line."""
 
     @abstractmethod
     def mode(self) -> Float[Array, ""]:
@@ -54,10 +19,6 @@ class UnivariateFamily(ExponentialFamily):
     @abstractmethod
     def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
         """E X^order for real orders, any shape; inf where it does not exist."""
-
-    @abstractmethod
-    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        """Draws of the given shape; either kind of JAX key."""
 
     @abstractmethod
     def to_scipy(self) -> Any:
@@ -71,71 +32,3 @@ class UnivariateFamily(ExponentialFamily):
         Raises:
             ValueError: for another distribution, and for loc other than 0.
         """
-
-    def std(self) -> Float[Array, ""]:
-        """Standard deviation."""
-        return jnp.sqrt(self.var())
-
-    def cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """P(X <= x)."""
-        return _probability_of(self._log_odds(self._like_parameters(x)))
-
-    def sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """P(X > x)."""
-        return _probability_of(-self._log_odds(self._like_parameters(x)))
-
-    def log_cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """log P(X <= x)."""
-        return jax.nn.log_sigmoid(self._log_odds(self._like_parameters(x)))
-
-    def log_sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """log P(X > x)."""
-        return jax.nn.log_sigmoid(-self._log_odds(self._like_parameters(x)))
-
-    def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
-        """x with P(X <= x) = q for 0 <= q <= 1; nan at nan, and outside when traced.
-
-        Raises:
-            ValueError: if a concrete q is not in [0, 1].
-        """
-        return self._quantile(_logit(self._probability("ppf", q)))
-
-    def isf(self, q: ArrayLike) -> Float[Array, "*batch"]:
-        """x with P(X > x) = q for 0 <= q <= 1, exact for tiny q; nan at nan.
-
-        Raises:
-            ValueError: if a concrete q is not in [0, 1].
-        """
-        return self._quantile(-_logit(self._probability("isf", q)))
-
-    def median(self) -> Float[Array, ""]:
-        """x with P(X <= x) = 1/2."""
-        return self._quantile(self._like_parameters(0.0))
-
-    def _like_parameters(self, x: ArrayLike) -> Array:
-        return as_float(x).astype(self.natural_params().dtype)
-
-    def _probability(self, method: str, q: ArrayLike) -> Array:
-        q = self._like_parameters(q)
-        if is_concrete(q):
-            require(~((q < 0) | (q > 1)), f"{type(self).__name__}.{method}", "q", "be in [0, 1]",
-                    q, "pass probabilities")  # fmt: skip
-        return q
-
-
-@jax.custom_jvp
-def _probability_of(log_odds: Array) -> Array:
-    """1 / (1 + e^-Δ)."""
-    return jax.nn.sigmoid(log_odds)
-
-
-@_probability_of.defjvp
-def _(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    # s (1 - s), the rule of jax.nn.sigmoid, would be 0 in the upper tail
-    (log_odds,), (tangent,) = primals, tangents
-    s = _probability_of(log_odds)
-    return s, s * _probability_of(-log_odds) * tangent
-
-
-def _logit(q: Array) -> Array:
-    return jnp.log(q) - jnp.log1p(-q)

@@ -7,6 +7,9 @@ not, own their joint law, and know the E- and the M-step of the EM algorithm, bu
 from importlib.metadata import version as _version
 
 from ._checks import observations as check_observations
+from ._conventions import Ghyp as Ghyp
+from ._conventions import Prause as Prause
+from ._convert import to_family as to_family
 from ._convert import to_generalized_hyperbolic as to_generalized_hyperbolic
 from ._dispersion import DenseDispersion as DenseDispersion
 from ._dispersion import Dispersion as Dispersion
@@ -35,6 +38,7 @@ __all__ = [
     "Dispersion",
     "GIGParameters",
     "GeneralizedHyperbolic",
+    "Ghyp",
     "JointGeneralizedHyperbolic",
     "JointNormalInverseGamma",
     "JointNormalInverseGaussian",
@@ -45,8 +49,10 @@ __all__ = [
     "NormalInverseGaussian",
     "NormalMixture",
     "PosteriorMoments",
+    "Prause",
     "UnivariateNormalMixture",
     "VarianceGamma",
     "check_observations",
+    "to_family",
     "to_generalized_hyperbolic",
 ]

@@ -1,12 +1,15 @@
 """Errors for static mistakes in the inputs of mixtures."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam import as_float, is_concrete, require
+from normix_expfam.toolbox import as_float, as_floats, is_concrete, require
+
+from ._dispersion import DenseDispersion, Dispersion
 
 
 def vector(owner: str, argument: str, value: Any) -> jax.Array:
@@ -18,6 +21,77 @@ def vector(owner: str, argument: str, value: Any) -> jax.Array:
         require(np.isfinite(array), owner, argument, "be finite", np.asarray(array),
                 "repair the non-finite components")  # fmt: skip
     return array
+
+
+def dispersion_of(owner: str, sigma: Any, L_Sigma: Any, d: int) -> Dispersion:
+    """Σ from exactly one of a matrix or a `Dispersion`, and a Cholesky factor."""
+    if isinstance(sigma, Dispersion):
+        require(L_Sigma is None, owner, "sigma, L_Sigma", "be given one of the two", "both",
+                "leave out L_Sigma")  # fmt: skip
+        shape = sigma.diagonal().shape
+        require(shape == (d,), owner, "sigma", f"have dimension {d}", shape[0],
+                "mu has that many components")  # fmt: skip
+        return sigma
+    return DenseDispersion(matrix_factor(owner, sigma, L_Sigma, d))
+
+
+def rows(
+    owner: str, x: Any, d: int, dtype: Any, *, name: str = "x"
+) -> tuple[jax.Array, tuple[int, ...]]:
+    """x of shape (..., d) as rows, shape (n, d), with the leading shape."""
+    x = as_float(x).astype(dtype)
+    require(x.ndim > 0 and x.shape[-1] == d, owner, name, f"have {d} components on its last axis",
+            x.shape, "pass observations in rows")  # fmt: skip
+    flat = x.reshape(-1, d)
+    if is_concrete(flat):
+        bad = np.argwhere(np.isnan(flat))
+        if bad.size:
+            i, j = bad[0]
+            raise ValueError(
+                f"{owner}: {name} must not be nan, got nan in row {i}, component {j}; drop or "
+                "repair that row"
+            )
+    return flat, x.shape[:-1]
+
+
+def weights_of(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
+    """One finite weight >= 0 per row of X, or None."""
+    if weights is None:
+        return None
+    (w,) = as_floats(owner, weights=weights)
+    require(w.shape == X.shape[:1], owner, "weights", f"have shape {X.shape[:1]}", w.shape,
+            "pass one weight per row")  # fmt: skip
+    if is_concrete(w):
+        good = np.isfinite(w) & (np.asarray(w) >= 0)
+        require(good, owner, "weights", "be finite and non-negative", weights, "check their signs")
+    return w.astype(X.dtype)
+
+
+def full_rank(owner: str, A: Any, d: int) -> jax.Array:
+    """A finite matrix of full row rank, shape (k, d)."""
+    (A,) = as_floats(owner, A=A)
+    require(A.ndim == 2 and A.shape[1] == d and 0 < A.shape[0] <= d, owner, "A",
+            f"have shape (k, {d}) with 0 < k <= {d}", A.shape,
+            "for the law of one weighted sum use project")  # fmt: skip
+    if is_concrete(A):
+        values = np.asarray(A)
+        require(np.isfinite(values), owner, "A", "be finite", values, "repair its entries")
+        scale = np.linalg.norm(values, axis=1, keepdims=True)
+        rank = np.linalg.matrix_rank(values / np.where(scale > 0, scale, 1.0))
+        require(rank == A.shape[0], owner, "A", "have full row rank", values,
+                "A X + b has no density otherwise")  # fmt: skip
+    return A
+
+
+def indices_of(owner: str, indices: Sequence[int], d: int) -> np.ndarray:
+    """Different components out of d, negative ones counted from the end, shape (k,)."""
+    chosen = np.asarray(indices)
+    good = chosen.ndim == 1 and chosen.size > 0 and np.issubdtype(chosen.dtype, np.integer)
+    good = good and bool(np.all((chosen >= -d) & (chosen < d)))
+    good = good and np.unique(chosen % d).size == chosen.size
+    require(good, owner, "indices", f"be different integers from 0 to {d - 1}", indices,
+            "pass a list of components")  # fmt: skip
+    return np.asarray(chosen % d)
 
 
 def matrix_factor(owner: str, sigma: Any, L_Sigma: Any, d: int) -> jax.Array:
@@ -49,6 +123,18 @@ def matrix_factor(owner: str, sigma: Any, L_Sigma: Any, d: int) -> jax.Array:
         require(np.isfinite(factor), owner, name, "be positive definite", np.asarray(matrix),
                 "its Cholesky factorisation fails")  # fmt: skip
     return factor
+
+
+def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
+    """Δ with det Δ = 1, shape (d, d)."""
+    Delta = as_float(Delta)
+    require(Delta.shape == (d, d), owner, "Delta", f"have shape ({d}, {d})", Delta.shape,
+            "beta has that many components")  # fmt: skip
+    if is_concrete(Delta):
+        determinant = np.linalg.det(np.asarray(Delta))
+        require(np.isclose(determinant, 1, rtol=1e-6), owner, "Delta", "have determinant 1",
+                determinant, "put the scale into alpha, delta and beta")  # fmt: skip
+    return Delta
 
 
 def observations(owner: str, X: Any) -> jax.Array:

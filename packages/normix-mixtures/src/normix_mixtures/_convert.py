@@ -1,9 +1,13 @@
 """Conversions between families: the one place where they know each other."""
 
-from normix_expfam import to_gig
+from typing import TypeVar
+
+from normix_expfam import project, to_gig
 
 from ._marginal import NormalMixture
 from .families.generalized_hyperbolic import GeneralizedHyperbolic, JointGeneralizedHyperbolic
+
+Family = TypeVar("Family", bound=NormalMixture)
 
 
 def to_generalized_hyperbolic(model: NormalMixture) -> GeneralizedHyperbolic:
@@ -13,3 +17,17 @@ def to_generalized_hyperbolic(model: NormalMixture) -> GeneralizedHyperbolic:
     return GeneralizedHyperbolic(
         JointGeneralizedHyperbolic(joint.mu, joint.gamma, joint.dispersion, subordinator)
     )
+
+
+def to_family(model: NormalMixture, family: type[Family]) -> Family:
+    """The member of a family whose joint law f(x, y) is closest to that of a model.
+
+    min over g of KL(model ‖ g): the same μ, γ and Σ, and the subordinator with the mean statistics
+    of the model's (`normix_expfam.project`). It is the model itself if that belongs to the family.
+
+    Raises:
+        ValueError: if the subordinator has an infinite mean statistic that the family matches.
+    """
+    joint, target = model.joint, family._joint_class()
+    subordinator = project(joint.subordinator, target.subordinator_family)
+    return family._wrap(target._assemble(joint.mu, joint.gamma, joint.dispersion, subordinator))

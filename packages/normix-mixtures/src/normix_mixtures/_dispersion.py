@@ -1,16 +1,21 @@
 """How the dispersion Σ is held: an object that whitens, colours and knows its determinant."""
 
 from abc import abstractmethod
-from typing import Self, final
+from typing import Any, Self, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from normix_expfam import hook
+
 
 class Dispersion(eqx.Module):
-    """A positive definite matrix Σ = C Cᵀ, seen through what the mixtures need of it."""
+    """A positive definite matrix Σ = C Cᵀ, seen through what the mixtures need of it.
+
+    Subclasses may hold Σ in any form, for example as factors F Fᵀ + D; C may be any square root.
+    """
 
     @abstractmethod
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -39,6 +44,27 @@ class Dispersion(eqx.Module):
     @abstractmethod
     def scaled(self, scale: Float[Array, " d"]) -> Self:
         """diag(scale) Σ diag(scale) for scale > 0, shape (d,)."""
+
+    @abstractmethod
+    def fitted(self, scatter: Float[Array, "d d"]) -> Self:
+        """The dispersion of this form that maximises -½ (log det Σ + tr Σ⁻¹ S).
+
+        An iterative form may improve on itself instead: EM stays monotone.
+
+        Args:
+            scatter: S, symmetric positive definite, shape (d, d).
+        """
+
+    @hook
+    def free(self) -> Any:
+        """Booleans in the structure of this object: which of its numbers are parameters."""
+        return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
+
+    def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
+        """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
+        R = jnp.linalg.qr((A @ self.cholesky()).T, mode="r")
+        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
+        return DenseDispersion(R.T * sign[None, :])
 
 
 @final
@@ -76,3 +102,9 @@ class DenseDispersion(Dispersion):
 
     def scaled(self, scale: Float[Array, " d"]) -> Self:
         return type(self)(self.L_Sigma * scale[:, None])
+
+    def fitted(self, scatter: Float[Array, "d d"]) -> Self:
+        return self.from_matrix(scatter)
+
+    def free(self) -> Any:
+        return jax.tree.map(lambda leaf: jnp.tril(jnp.ones(leaf.shape, bool)), self)

@@ -13,7 +13,6 @@ is still in closed form, because f(x | y) and f(y) share no parameter. Its ∇ψ
 of the full family, E t and Cov t.
 """
 
-from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
@@ -22,13 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import (
-    ExponentialFamily,
-    GIGMember,
-    mode_of_log,
-    sample_gig,
-    to_gig,
-)
+from normix_expfam import ExponentialFamily, GIGMember, hook, mode_of_log, sample_gig, to_gig
+from normix_expfam.toolbox import gig_log_density
 
 from ._dispersion import DenseDispersion, Dispersion
 
@@ -41,7 +35,9 @@ class GIGParameters(NamedTuple):
     b: Array
 
 
-class _NormalPart(NamedTuple):
+class NormalPart(NamedTuple):
+    """μ (d,), γ (d,), Σ (d, d)."""
+
     mu: Array
     gamma: Array
     sigma: Array
@@ -58,29 +54,27 @@ class JointNormalMixture(ExponentialFamily):
     dispersion: eqx.AbstractVar[Dispersion]
     subordinator: eqx.AbstractVar[GIGMember]
 
+    subordinator_family: eqx.AbstractClassVar[type[GIGMember]]
+    """The family of Y."""
+
     event_ndim: ClassVar[int] = 1
 
     @classmethod
-    @abstractmethod
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
         """The law with these parts."""
+        family: Any = cls
+        law: Self = family(mu, gamma, dispersion, subordinator)
+        return law
 
     @classmethod
-    @abstractmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
-        """The family's subordinator that equals GIG(p, a, b)."""
-
-    @classmethod
-    @abstractmethod
+    @hook
     def _fit_subordinator(
-        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
+        cls, means: Float[Array, "3"], start: GIGParameters | None
     ) -> tuple[GIGMember, Array]:
-        """The MLE from mean statistics with its `InversionStatus`; start may speed it up."""
-
-    @classmethod
-    @abstractmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
-        """The same with NumPy and SciPy."""
+        """The MLE from E (log Y, 1/Y, Y) with its `InversionStatus`; start may speed it up."""
+        del start
+        own = jnp.array(cls.subordinator_family.gig_statistics)
+        return cls.subordinator_family._solve_expectation(means[own])
 
     def subordinator_as_gig(self) -> GIGParameters:
         """The law of Y as GIG(p, a, b)."""
@@ -112,7 +106,7 @@ class JointNormalMixture(ExponentialFamily):
         return jnp.concatenate([head, precision_gamma, precision_mu, -precision.ravel() / 2])
 
     @classmethod
-    def _parts_of_theta(cls, theta: Array) -> tuple[_NormalPart, GIGParameters]:
+    def _parts_of_theta(cls, theta: Array) -> tuple[NormalPart, GIGParameters]:
         d = _dimension_of(theta.shape[0])
         linear, over_y = theta[3 : 3 + d], theta[3 + d : 3 + 2 * d]
         square = theta[3 + 2 * d :].reshape(d, d)
@@ -123,13 +117,15 @@ class JointNormalMixture(ExponentialFamily):
         gig = GIGParameters(
             theta[0] + 1 + d / 2, -2 * theta[2] - gamma @ linear, -2 * theta[1] - mu @ over_y
         )
-        return _NormalPart(mu, gamma, sigma), gig
+        return NormalPart(mu, gamma, sigma), gig
 
     @classmethod
     def from_natural(cls, theta: Float[Array, " k"]) -> Self:
         normal, gig = cls._parts_of_theta(theta)
         dispersion = DenseDispersion.from_matrix(normal.sigma)
-        return cls._assemble(normal.mu, normal.gamma, dispersion, cls._subordinator_from_gig(*gig))
+        return cls._assemble(
+            normal.mu, normal.gamma, dispersion, cls.subordinator_family.from_gig(*gig)
+        )
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, " k"]:
@@ -153,7 +149,7 @@ class JointNormalMixture(ExponentialFamily):
     def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
         d = _dimension_of(theta.shape[0])
         normal, gig = cls._parts_of_theta(theta)
-        psi = cls._subordinator_from_gig(*gig).log_partition()
+        psi = cls.subordinator_family.from_gig(*gig).log_partition()
         half_log_det = jnp.linalg.slogdet(normal.sigma)[1] / 2
         return psi + half_log_det + normal.mu @ theta[3 : 3 + d]
 
@@ -211,8 +207,7 @@ class JointNormalMixture(ExponentialFamily):
 
     def _free_parameters(self) -> Self:
         free = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
-        factor = jax.tree.map(lambda leaf: jnp.tril(jnp.ones(leaf.shape, bool)), self.dispersion)
-        parts = factor, self.subordinator._free_parameters()
+        parts = self.dispersion.free(), self.subordinator._free_parameters()
         return eqx.tree_at(lambda law: (law.dispersion, law.subordinator), free, parts)
 
     def _mean_log_base(self) -> Float[Array, ""]:
@@ -220,31 +215,37 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
-        return cls._from_mean_statistics(eta, None)[0]
+        return cls._solve_expectation(eta)[0]
 
     @classmethod
     def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Array]:
-        return cls._from_mean_statistics(eta, None)
-
-    @classmethod
-    def _from_mean_statistics(cls, eta: Array, start: GIGParameters | None) -> tuple[Self, Array]:
-        """The MLE from mean statistics, with the status of the subordinator's fit."""
-        normal = _normal_part(eta, jnp)
-        subordinator, status = cls._fit_subordinator(eta[0], eta[1], eta[2], start)
+        normal = normal_part(eta, jnp)
+        subordinator, status = cls._fit_subordinator(eta[:3], None)
         dispersion = DenseDispersion.from_matrix(normal.sigma)
         return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
 
     @classmethod
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
-        normal = _normal_part(eta, np)
+        normal = normal_part(eta, np)
         factor = np.linalg.cholesky(normal.sigma)
-        subordinator = cls._fit_subordinator_cpu(float(eta[0]), float(eta[1]), float(eta[2]))
         return cls._assemble(
-            jnp.asarray(normal.mu),
-            jnp.asarray(normal.gamma),
-            DenseDispersion(jnp.asarray(factor)),
-            subordinator,
-        )
+            jnp.asarray(normal.mu), jnp.asarray(normal.gamma),
+            DenseDispersion(jnp.asarray(factor)), cls._fit_subordinator_cpu(eta[:3]),
+        )  # fmt: skip
+
+    @classmethod
+    def _fit_subordinator_cpu(cls, means: np.ndarray) -> GIGMember:
+        """`_fit_subordinator` with NumPy and SciPy."""
+        own = means[np.array(cls.subordinator_family.gig_statistics)]
+        return cls.subordinator_family.from_expectation(own, backend="cpu")
+
+    @hook
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        """log f_Y(y) + log N(x; μ + γ y, Σ y) + (d/2) log 2π, whose terms do not cancel."""
+        point, y = x[:-1], x[-1]
+        z = self.dispersion.whiten((point - self.mu - self.gamma * y)[None, :])[0]
+        normal = -z @ z / (2 * y) - self.dispersion.half_log_det() - self.dimension / 2 * jnp.log(y)
+        return normal + gig_log_density(*self.subordinator_as_gig(), y)
 
     def rescaled_subordinator(self, factor: Array) -> Self:
         """The same law of X with factor · Y for Y: (Σ, γ, Y) -> (Σ/factor, γ/factor, factor Y)."""
@@ -254,7 +255,7 @@ class JointNormalMixture(ExponentialFamily):
             self.mu,
             self.gamma / factor,
             self.dispersion.scaled(root),
-            self._subordinator_from_gig(p, a / factor, b * factor),
+            self.subordinator_family.from_gig(p, a / factor, b * factor),
         )
 
     def normalize(self) -> Self:
@@ -281,18 +282,22 @@ def _dimension_of(length: int) -> int:
     return round((length - 2) ** 0.5) - 1
 
 
-def _normal_part(eta: Any, xp: Any) -> _NormalPart:
+def normal_part(eta: Any, xp: Any, *, symmetric: bool = False) -> NormalPart:
     """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
 
     The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
     γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
     Σ = E x xᵀ/Y - μ γᵀ - γ μᵀ - E 1/Y μ μᵀ - E Y γ γᵀ. When Y is a point mass to working
-    precision, γ is not determined and 0 is as likely as any value.
+    precision, γ is not determined and 0 is as likely as any value. With γ = 0 given (symmetric),
+    μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ.
     """
     d = _dimension_of(eta.shape[0])
     inverse_y, y = eta[1], eta[2]
     x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
     square = eta[3 + 2 * d :].reshape(d, d)
+    if symmetric:
+        mu = over_y / inverse_y
+        return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))
     spread = y * inverse_y - 1  # >= 0 by Jensen
     determined = spread > 64 * xp.finfo(eta.dtype).eps
     where, outer = xp.where, xp.outer
@@ -300,4 +305,4 @@ def _normal_part(eta: Any, xp: Any) -> _NormalPart:
     mu = x - gamma * y
     sigma = square - outer(mu, gamma) - outer(gamma, mu)
     sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
-    return _NormalPart(mu, gamma, (sigma + sigma.T) / 2)
+    return NormalPart(mu, gamma, (sigma + sigma.T) / 2)

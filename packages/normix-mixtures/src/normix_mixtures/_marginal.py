@@ -1,36 +1,37 @@
 """`NormalMixture`: the law of X in X | Y ~ N(μ + γ Y, Σ Y), with the E- and the M-step.
 
-Given X = x, Y is GIG(p - d/2, a + γᵀΣ⁻¹γ, b + Q(x)), Q(x) = (x-μ)ᵀΣ⁻¹(x-μ), so that
-
-    log f(x) = ψ(p - d/2, a + γᵀΣ⁻¹γ, b + Q(x)) - ψ(p, a, b)
-               + (x-μ)ᵀΣ⁻¹γ - ½ log det Σ - (d/2) log 2π
-
-with ψ the GIG log-partition (McNeil, Frey & Embrechts 2005, section 3.2.3).
+Density and posterior are those of `_density`, closure under affine maps, marginals and conditionals
+that of `_closure`.
 """
 
-import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Literal, Self, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import (
+    GeneralizedInverseGaussian,
     GIGMember,
     InversionStatus,
-    gig_log_partition,
     gig_moments,
-    is_concrete,
-    require,
+    to_gig,
 )
+from normix_expfam.toolbox import is_concrete, require, resolve_backend
 
-from ._checks import matrix_factor, observations, vector
-from ._dispersion import DenseDispersion
-from ._joint import JointNormalMixture
+from . import _moments as moments
+from ._checks import dispersion_of, full_rank, indices_of, observations, rows, vector, weights_of
+from ._closure import conditional_parts
+from ._conventions import Ghyp
+from ._density import log_density, posterior
+from ._dispersion import DenseDispersion, Dispersion
+from ._joint import JointNormalMixture, normal_part
 from ._statistics import MixtureStatistics, PosteriorMoments
+from ._transform import log_laplace
 from ._univariate import UnivariateNormalMixture
 
 Backend = Literal["jax", "cpu"]
@@ -116,21 +117,21 @@ class NormalMixture(eqx.Module):
     def _from_parts(
         cls,
         mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike | None,
+        gamma: ArrayLike | None,
+        sigma: ArrayLike | Dispersion | None,
         L_Sigma: ArrayLike | None,
         subordinator: GIGMember,
     ) -> Self:
         """Checked construction shared by the families' `from_classical`."""
         owner = f"{cls.__name__}.from_classical"
         mu = vector(owner, "mu", mu)
-        gamma = vector(owner, "gamma", gamma)
+        gamma = jnp.zeros_like(mu) if gamma is None else vector(owner, "gamma", gamma)
         require(gamma.shape == mu.shape, owner, "gamma", f"have the shape {mu.shape} of mu",
                 gamma.shape, "pass one skewness per component")  # fmt: skip
-        factor = matrix_factor(owner, sigma, L_Sigma, mu.shape[0]).astype(mu.dtype)
-        return cls._wrap(
-            cls._joint_class()._assemble(mu, gamma, DenseDispersion(factor), subordinator)
-        )
+        dispersion = dispersion_of(owner, sigma, L_Sigma, mu.shape[0])
+        dtype = jnp.result_type(float) if not jnp.issubdtype(mu.dtype, jnp.floating) else mu.dtype
+        parts = jax.tree.map(lambda leaf: leaf.astype(dtype), (gamma, dispersion, subordinator))
+        return cls._wrap(cls._joint_class()._assemble(mu, *parts))
 
     def normalize(self) -> Self:
         """The same law in the gauge in which log Y has its mode at 0."""
@@ -148,112 +149,261 @@ class NormalMixture(eqx.Module):
             )
         )
 
-    def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """Log-density of x, shape (..., d) -> (...); -inf at ±inf, nan at nan.
+    def affine(self, A: ArrayLike, b: ArrayLike | None = None) -> Self:
+        """The law of A X + b, which is of the same family.
+
+        Args:
+            A: shape (k, d), of full row rank k <= d; for a vector see `project`.
+            b: shape (k,), 0 if left out.
 
         Raises:
-            ValueError: if the last axis of x has not length d.
+            ValueError: for shapes that do not fit or a concrete A of lower rank.
         """
-        x = jnp.asarray(x, self.mu.dtype)
-        require(x.ndim > 0 and x.shape[-1] == self.dimension, f"{type(self).__name__}.log_prob",
-                "x", f"have {self.dimension} components on its last axis", x.shape,
-                "pass observations in rows")  # fmt: skip
-        rows = x.reshape(-1, self.dimension)
-        infinite = jnp.any(jnp.isinf(rows), axis=1) & ~jnp.any(jnp.isnan(rows), axis=1)
-        p, a, b, linear = self._posterior(jnp.where(jnp.isinf(rows), 0.0, rows))
-        log_prob = gig_log_partition(p, a, b) + linear + self._log_constant()
-        log_prob = jnp.where(infinite, -jnp.inf, log_prob)
-        return log_prob.reshape(x.shape[:-1])
-
-    def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """Density of x, shape (..., d) -> (...)."""
-        return jnp.exp(self.log_prob(x))
-
-    def _posterior(self, X: Float[Array, "n d"]) -> tuple[Array, Array, Array, Array]:
-        """(p, a, b) of the GIG law of Y given each row, and (x-μ)ᵀΣ⁻¹γ; shapes (n,)."""
+        owner = f"{type(self).__name__}.affine"
+        A = full_rank(owner, A, self.dimension).astype(self.mu.dtype)
+        shift = jnp.zeros_like(A, shape=A.shape[:1]) if b is None else vector(owner, "b", b)
+        require(shift.shape == A.shape[:1], owner, "b", f"have shape {A.shape[:1]}", shift.shape,
+                "pass one shift per row of A")  # fmt: skip
         joint = self.joint
-        p, a, b = joint.subordinator_as_gig()
-        whitened = joint.dispersion.whiten(X - joint.mu[None, :])
-        skew = joint.dispersion.whiten(joint.gamma[None, :])[0]
-        square = jnp.sum(whitened * whitened, axis=1)
-        n = X.shape[0]
-        return (
-            jnp.broadcast_to(p - joint.dimension / 2, (n,)),
-            jnp.broadcast_to(a + skew @ skew, (n,)),
-            b + square,
-            whitened @ skew,
+        return self._wrap(
+            joint._assemble(
+                A @ joint.mu + shift.astype(A.dtype), A @ joint.gamma,
+                joint.dispersion.transformed(A), joint.subordinator,
+            )
+        )  # fmt: skip
+
+    def marginal(self, indices: Sequence[int]) -> Self:
+        """The law of the components `indices` of X, in that order.
+
+        Raises:
+            ValueError: if they are empty, repeated or not components of X.
+        """
+        chosen = indices_of(f"{type(self).__name__}.marginal", indices, self.dimension)
+        return self.affine(np.eye(self.dimension)[chosen])
+
+    def conditional(self, indices: Sequence[int], values: ArrayLike) -> "NormalMixture":
+        """The law of the other components, in their order, given X[indices] = values.
+
+        It is a `GeneralizedHyperbolic` model for every family.
+
+        Args:
+            indices: the components that are known, some but not all.
+            values: what they are, shape (len(indices),).
+
+        Raises:
+            ValueError: for indices or values that do not fit, nan, or where no conditional law
+                exists: at values = μ[indices] for b = 0 and p <= len(indices)/2.
+        """
+        # the full family is built on this class
+        from .families.generalized_hyperbolic import (
+            GeneralizedHyperbolic,
+            JointGeneralizedHyperbolic,
         )
 
-    def _log_constant(self) -> Float[Array, ""]:
-        joint = self.joint
-        normal = joint.dispersion.half_log_det() + joint.dimension / 2 * math.log(2 * math.pi)
-        return -normal - joint.subordinator.log_partition()
+        owner = f"{type(self).__name__}.conditional"
+        given = indices_of(owner, indices, self.dimension)
+        require(given.size < self.dimension, owner, "indices", "leave a component", indices,
+                "condition on fewer")  # fmt: skip
+        values = vector(owner, "values", values).astype(self.mu.dtype)
+        require(values.shape == given.shape, owner, "values", f"have shape {given.shape}",
+                values.shape, "pass one value per index")  # fmt: skip
+        mu, gamma, dispersion, law = conditional_parts(self.joint, given, values)
+        if is_concrete(law.b):
+            require((law.b > 0) | (law.p > 0), owner, "values",
+                    "not be μ, where the density is infinite", values,
+                    "take other values")  # fmt: skip
+        return GeneralizedHyperbolic(JointGeneralizedHyperbolic(mu, gamma, dispersion, law))
+
+    def standardize(self) -> Self:
+        """The law of (X_i - E X_i) / std(X_i): mean 0, variances 1, correlations as before.
+
+        Raises:
+            ValueError: if the model is concrete and has no finite variances.
+        """
+        mean, variance = self.mean(), self.var()
+        if is_concrete(variance):
+            require(np.isfinite(variance), f"{type(self).__name__}.standardize", "the variances",
+                    "be finite", variance, "use affine with a scale of your own")  # fmt: skip
+        scale = 1 / jnp.sqrt(variance)
+        return self.rescaled(-mean * scale, scale)
+
+    def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Log-density of x, shape (..., d) -> (...); -inf at ±inf, nan at traced nan.
+
+        Raises:
+            ValueError: if the last axis of x has not length d, or a concrete x has nan.
+        """
+        flat, shape = rows(f"{type(self).__name__}.log_prob", x, self.dimension, self.mu.dtype)
+        return _log_prob(self, flat).reshape(shape)
+
+    def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Density of x, shape (..., d) -> (...); see `log_prob`."""
+        return jnp.exp(self.log_prob(x))
+
+    def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
+        """The law of Y given X = x: GIG(p - d/2, a + γᵀΣ⁻¹γ, b + (x - μ)ᵀΣ⁻¹(x - μ)).
+
+        Args:
+            x: one point, shape (d,); for more use `equinox.filter_vmap`, or `e_step`.
+
+        Raises:
+            ValueError: for another shape, nan, or where Y given x has no law: at x = μ for b = 0
+                and p <= d/2.
+        """
+        owner = f"{type(self).__name__}.posterior"
+        x = vector(owner, "x", x).astype(self.mu.dtype)
+        require(x.shape == self.mu.shape, owner, "x", f"have shape {self.mu.shape}", x.shape,
+                "pass one point, or batch with equinox.filter_vmap")  # fmt: skip
+        found = posterior(*self.joint.subordinator_as_gig(), *self._whitened(x[None, :]))
+        p, a, b = (value[0] for value in found)
+        if is_concrete(b):
+            require((b > 0) | (p > 0), owner, "x", "not be μ, where the density is infinite", x,
+                    "take another point")  # fmt: skip
+        return GeneralizedInverseGaussian(p, a, b, check=False)
+
+    def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:
+        """E exp(i tᵀX) at real t, shape (..., d) -> (...).
+
+        exp(i tᵀμ) times E exp(s Y) at s = i tᵀγ - tᵀΣt/2.
+
+        Raises:
+            ValueError: if the last axis of t has not length d, or a concrete t has nan.
+        """
+        owner = f"{type(self).__name__}.characteristic_function"
+        flat, shape = rows(owner, t, self.dimension, self.mu.dtype, name="t")
+        return _characteristic(self, flat).reshape(shape)
+
+    def _whitened(self, X: Float[Array, "n d"]) -> tuple[Array, Array]:
+        """L⁻¹(x - μ) of every row, and L⁻¹γ."""
+        whiten = self.joint.dispersion.whiten
+        return whiten(X - self.joint.mu[None, :]), whiten(self.joint.gamma[None, :])[0]
 
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:
-        """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density."""
-        X = jnp.asarray(X, self.mu.dtype)
-        require(X.ndim == 2 and X.shape[1] == self.dimension, f"{type(self).__name__}.e_step",
-                "X", f"have shape (n, {self.dimension})", X.shape,
+        """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density.
+
+        ``backend="cpu"`` evaluates the Bessel functions at once with NumPy and SciPy.
+
+        Raises:
+            ValueError: if X has not shape (n, d) or is concrete and has nan.
+        """
+        owner = f"{type(self).__name__}.e_step"
+        return self._e_step(self._rows(owner, X), resolve_backend(owner, backend))
+
+    def _rows(self, owner: str, X: ArrayLike) -> Float[Array, "n d"]:
+        shape = np.shape(X)
+        require(len(shape) == 2 and shape[1] == self.dimension, owner, "X",
+                f"have shape (n, {self.dimension})", shape,
                 "pass observations in rows")  # fmt: skip
-        p, a, b, linear = self._posterior(X)
-        moments = gig_moments(p, a, b, backend=backend)
-        log_prob = moments.log_partition + linear + self._log_constant()
-        rest = (moments.log_y, moments.inverse_y, moments.y)
-        return PosteriorMoments(*(jnp.asarray(v, X.dtype) for v in (log_prob, *rest)))
+        return rows(owner, X, self.dimension, self.mu.dtype, name="X")[0]
+
+    def _e_step(self, X: Float[Array, "n d"], backend: Backend) -> PosteriorMoments:
+        if backend == "jax":
+            return _e_step(self, X)
+        z, skew = self._whitened(X)
+        law = self.joint.subordinator_as_gig()
+        given = posterior(*law, z, skew)
+        found = gig_moments(*given, backend="cpu")
+        prior = gig_moments(*law, backend="cpu").log_partition
+        normal = z @ skew - self.dimension / 2 * np.log(2 * np.pi)
+        log_prob = found.log_partition - prior + normal - self.joint.dispersion.half_log_det()
+        log_prob = jnp.where((given.b == 0) & (given.p <= 0), jnp.inf, log_prob)
+        parts = log_prob, found.log_y, found.inverse_y, found.y
+        return PosteriorMoments(*(jnp.asarray(part, X.dtype) for part in parts))
 
     def statistics(
         self, X: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
     ) -> MixtureStatistics:
-        """Additive sufficient statistics of the rows of X, shape (n, d), under this model."""
-        X = jnp.asarray(X, self.mu.dtype)
-        weights = None if weights is None else jnp.asarray(weights, X.dtype)
-        return MixtureStatistics.from_rows(X, self.e_step(X, backend=backend), weights)
+        """Additive sufficient statistics of the rows of X, shape (n, d), under this model.
+
+        They are sums about μ of this model; statistics of chunks add with ``+``.
+
+        Args:
+            X: shape (n, d).
+            weights: one per row, >= 0, shape (n,).
+            backend: of the E-step.
+
+        Raises:
+            ValueError: for shapes that do not fit, nan, or negative weights.
+        """
+        owner = f"{type(self).__name__}.statistics"
+        X = self._rows(owner, X)
+        found = self._e_step(X, resolve_backend(owner, backend))
+        weights = weights_of(owner, weights, X)
+        return MixtureStatistics.from_rows(X, found, weights, self.mu)
 
     def m_step(
-        self, X: ArrayLike, expectations: PosteriorMoments, *, backend: Backend = "jax"
+        self,
+        X: ArrayLike,
+        expectations: PosteriorMoments,
+        *,
+        symmetric: bool = False,
+        backend: Backend = "jax",
     ) -> Self:
-        """The model that maximises the expected complete-data likelihood, in the gauge."""
-        X = jnp.asarray(X, self.mu.dtype)
-        return self.m_step_from_statistics(
-            MixtureStatistics.from_rows(X, expectations), backend=backend
-        )
+        """The model that maximises the expected complete-data likelihood, in the gauge.
+
+        Args:
+            X: shape (n, d).
+            expectations: of `e_step` on the same rows.
+            symmetric: keep γ = 0.
+            backend: of the subordinator's fit.
+
+        Raises:
+            ValueError: for shapes that do not fit or nan.
+        """
+        X = self._rows(f"{type(self).__name__}.m_step", X)
+        found = MixtureStatistics.from_rows(X, expectations, None, self.mu)
+        return self.m_step_from_statistics(found, symmetric=symmetric, backend=backend)
 
     def m_step_from_statistics(
-        self, statistics: MixtureStatistics, *, backend: Backend = "jax"
+        self, statistics: MixtureStatistics, *, symmetric: bool = False, backend: Backend = "jax"
     ) -> Self:
         """`m_step` from sums that were collected in any number of pieces."""
-        return self.m_step_with_status(statistics, backend=backend)[0]
+        return self.m_step_with_status(statistics, symmetric=symmetric, backend=backend)[0]
 
     def m_step_with_status(
-        self, statistics: MixtureStatistics, *, backend: Backend = "jax"
+        self, statistics: MixtureStatistics, *, symmetric: bool = False, backend: Backend = "jax"
     ) -> tuple[Self, Array]:
         """`m_step_from_statistics` with the `InversionStatus` of the subordinator's fit.
 
         The CPU backend raises where the JAX one returns a status.
         """
-        require(backend in ("jax", "cpu"), f"{type(self).__name__}.m_step", "backend",
-                "be 'jax' or 'cpu'", repr(backend), "choose one")  # fmt: skip
+        backend = resolve_backend(f"{type(self).__name__}.m_step", backend)
         family = self._joint_class()
-        eta = _mean_statistics(statistics)
+        eta = statistics.mean_statistics()
+        normal = normal_part(eta, jnp, symmetric=symmetric)
         if backend == "cpu":
-            joint = family._from_expectation_cpu(np.asarray(eta, np.float64))
-            return self._wrap(joint.normalize()), jnp.int32(InversionStatus.CONVERGED)
-        joint, status = family._from_mean_statistics(eta, self.joint.subordinator_as_gig())
+            subordinator = family._fit_subordinator_cpu(np.asarray(eta[:3], np.float64))
+            subordinator = jax.tree.map(lambda leaf: leaf.astype(eta.dtype), subordinator)
+            status = jnp.int32(InversionStatus.CONVERGED)
+        else:
+            start = self.joint.subordinator_as_gig()
+            subordinator, status = family._fit_subordinator(eta[:3], start)
+        mu, dispersion = normal.mu + statistics.origin, self.joint.dispersion.fitted(normal.sigma)
+        joint = family._assemble(mu, normal.gamma, dispersion, subordinator)
         return self._wrap(joint.normalize()), status
 
     def mean(self) -> Float[Array, " d"]:
         """E X = μ + γ E Y, shape (d,); inf or nan where it does not exist."""
-        mean_y = gig_moments(*self.joint.subordinator_as_gig()).y
-        return self.mu + jnp.where(self.gamma == 0, 0.0, self.gamma * mean_y)
+        return moments.mean(to_gig(self.subordinator), self.mu, self.gamma)
 
     def cov(self) -> Float[Array, "d d"]:
-        """Cov X = Σ E Y + γ γᵀ Var Y, shape (d, d); inf where it does not exist."""
-        p, a, b = self.joint.subordinator_as_gig()
-        mean_y = gig_moments(p, a, b).y
-        # E Y² / E Y is the mean under the law tilted by y, which is GIG(p + 1, a, b)
-        variance = mean_y * (gig_moments(p + 1, a, b).y - mean_y)
-        square = jnp.outer(self.gamma, self.gamma)
-        return self.sigma * mean_y + jnp.where(square == 0, 0.0, square * variance)
+        """Cov X = Σ E Y + γ γᵀ Var Y, shape (d, d); inf or nan where it does not exist."""
+        return moments.covariance(to_gig(self.subordinator), self.gamma, self.sigma)
+
+    def var(self) -> Float[Array, " d"]:
+        """Variances of the components, the diagonal of `cov`, shape (d,)."""
+        return moments.variance(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def skewness(self) -> Float[Array, " d"]:
+        """Skewness of each component, shape (d,); inf or nan where it does not exist."""
+        return moments.skewness(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def kurtosis(self) -> Float[Array, " d"]:
+        """Excess kurtosis of each component, shape (d,); inf or nan where it does not exist."""
+        return moments.kurtosis(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def _squares(self) -> Float[Array, " d"]:
+        return self.joint.dispersion.diagonal()
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape d"]:
         """Draws of X, shape (*shape, d)."""
@@ -269,15 +419,75 @@ class NormalMixture(eqx.Module):
             require(np.any(np.asarray(w) != 0), f"{type(self).__name__}.project", "w",
                     "not be zero", np.asarray(w), "a constant has no density")  # fmt: skip
         scale = jnp.linalg.norm(self.L_Sigma.T @ w)
-        p, a, b = self.joint.subordinator_as_gig()
-        return UnivariateNormalMixture(w @ self.mu, w @ self.gamma, scale, p, a, b)
+        return UnivariateNormalMixture(
+            w @ self.mu, w @ self.gamma, scale, *self.joint.subordinator_as_gig(), check=False
+        )
+
+    def is_close(self, other: "NormalMixture", rtol: float = 1e-9) -> Array:
+        """Whether two models are the same law up to rtol, compared in the gauge; a boolean.
+
+        Differences of μ, γ and Σ are measured in units of the standard deviations √Σ_ii of both,
+        those of the subordinators in (p, a, b) in units of √(p² + ab) + 1.
+
+        Raises:
+            ValueError: if the dimensions differ.
+        """
+        owner = f"{type(self).__name__}.is_close"
+        require(self.dimension == other.dimension, owner, "other",
+                f"have dimension {self.dimension}", other.dimension,
+                "compare models of the same components")  # fmt: skip
+        one, two = self.normalize(), other.normalize()
+        root = jnp.sqrt(jnp.maximum(one._squares(), two._squares()))
+        laws = [jnp.stack(model.joint.subordinator_as_gig()) for model in (one, two)]
+        width = 1 + jnp.maximum(*(jnp.hypot(law[0], jnp.sqrt(law[1] * law[2])) for law in laws))
+        differences = (
+            (one.mu - two.mu) / (jnp.abs(one.mu) + root),
+            (one.gamma - two.gamma) / (jnp.abs(one.gamma) + root),
+            ((one.sigma - two.sigma) / jnp.outer(root, root)).ravel(),
+            (laws[0] - laws[1]) / width,
+        )
+        return jnp.all(jnp.abs(jnp.concatenate(differences)) <= rtol)
+
+    def to_ghyp(self) -> Ghyp:
+        """The parameters of R's ghyp in its gauge E Y = 1; sigma is the matrix Σ.
+
+        Raises:
+            ValueError: if the model is concrete and E Y is infinite.
+        """
+        mean_y = to_gig(self.subordinator).mean()
+        if is_concrete(mean_y):
+            require(np.isfinite(mean_y), f"{type(self).__name__}.to_ghyp", "E Y",
+                    "be finite in the gauge E Y = 1", mean_y,
+                    "with a = 0 that needs p < -1; pass λ, χ, ψ of this model as "
+                    "they are")  # fmt: skip
+        joint = self.joint.rescaled_subordinator(1 / mean_y)
+        p, a, b = joint.subordinator_as_gig()
+        return Ghyp(p, b, a, joint.mu, joint.dispersion.matrix(), joint.gamma)
 
 
-def _mean_statistics(statistics: MixtureStatistics) -> Array:
-    """η̂ in the layout of `JointNormalMixture`."""
-    s: Any = jax.tree.map(lambda total: total / statistics.n, statistics)
-    head = jnp.stack([s.log_y, s.inverse_y, s.y])
-    return jnp.concatenate([head, s.x, s.x_inverse_y, s.xx_inverse_y.ravel()])
+@eqx.filter_jit
+def _log_prob(model: NormalMixture, X: Float[Array, "n d"]) -> Float[Array, " n"]:
+    infinite = jnp.any(jnp.isinf(X), axis=1) & ~jnp.any(jnp.isnan(X), axis=1)
+    z, skew = model._whitened(jnp.where(infinite[:, None], 0.0, X))
+    value, _ = log_density(*model.joint.subordinator_as_gig(), z, skew)
+    return jnp.where(infinite, -jnp.inf, value - model.joint.dispersion.half_log_det())
+
+
+@eqx.filter_jit
+def _e_step(model: NormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
+    z, skew = model._whitened(X)
+    log_prob, given = log_density(*model.joint.subordinator_as_gig(), z, skew)
+    found = gig_moments(*given)
+    log_prob = log_prob - model.joint.dispersion.half_log_det()
+    return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
+
+
+@eqx.filter_jit
+def _characteristic(model: NormalMixture, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
+    turned = t @ model.L_Sigma
+    s = jax.lax.complex(-jnp.sum(turned * turned, axis=1) / 2, t @ model.gamma)
+    phase = jax.lax.complex(jnp.zeros_like(s.real), t @ model.mu)
+    return jnp.exp(phase + log_laplace(*model.joint.subordinator_as_gig(), s))
 
 
 @eqx.filter_jit

@@ -1,7 +1,8 @@
 """What the E-step hands to the M-step: posterior moments per row, and their additive sums."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,16 +16,22 @@ class PosteriorMoments(NamedTuple):
     y: Float[Array, " n"]  # E [Y | x]
 
 
-class MixtureStatistics(NamedTuple):
-    """Sums over rows of the expected sufficient statistics of (X, Y); they add."""
+class MixtureStatistics(eqx.Module):
+    """Sums over rows of the expected sufficient statistics of (X - origin, Y).
 
+    They add with ``+``, and ``sum`` takes a list of them, so data can be visited in pieces. The
+    origin keeps Σ x xᵀ E 1/Y free of cancellation when the data are far from 0; statistics with
+    different origins add exactly, the second is moved to the origin of the first.
+    """
+
+    origin: Float[Array, " d"]
     n: Float[Array, ""]  # number of rows, or the sum of weights
     log_y: Float[Array, ""]  # Σ E log Y
     inverse_y: Float[Array, ""]  # Σ E 1/Y
     y: Float[Array, ""]  # Σ E Y
-    x: Float[Array, " d"]  # Σ x
-    x_inverse_y: Float[Array, " d"]  # Σ x E 1/Y
-    xx_inverse_y: Float[Array, "d d"]  # Σ x xᵀ E 1/Y
+    x: Float[Array, " d"]  # Σ (x - origin)
+    x_inverse_y: Float[Array, " d"]  # Σ (x - origin) E 1/Y
+    xx_inverse_y: Float[Array, "d d"]  # Σ (x - origin)(x - origin)ᵀ E 1/Y
 
     @classmethod
     def from_rows(
@@ -32,16 +39,48 @@ class MixtureStatistics(NamedTuple):
         X: Float[Array, "n d"],
         expectations: PosteriorMoments,
         weights: Float[Array, " n"] | None = None,
+        origin: Float[Array, " d"] | None = None,
     ) -> "MixtureStatistics":
         """Sums over the rows of X, shape (n, d), each times its weight, shape (n,), if given."""
         _, log_y, inverse_y, y = expectations
         w = jnp.ones_like(y) if weights is None else weights
+        if origin is None:
+            origin = jnp.zeros_like(X, shape=X.shape[1:])
+        else:
+            X = X - origin[None, :]
         weighted = X * (w * inverse_y)[:, None]
         return cls(
-            jnp.sum(w), w @ log_y, w @ inverse_y, w @ y, w @ X,
+            origin, jnp.sum(w), w @ log_y, w @ inverse_y, w @ y, w @ X,
             jnp.sum(weighted, axis=0), X.T @ weighted,
         )  # fmt: skip
 
-    def merged(self, other: "MixtureStatistics") -> "MixtureStatistics":
+    def moved(self, origin: Float[Array, " d"]) -> "MixtureStatistics":
+        """The same statistics about another origin."""
+        step = self.origin - origin
+        cross = jnp.outer(self.x_inverse_y, step)
+        square = self.inverse_y * jnp.outer(step, step)
+        return MixtureStatistics(
+            origin, self.n, self.log_y, self.inverse_y, self.y, self.x + self.n * step,
+            self.x_inverse_y + self.inverse_y * step, self.xx_inverse_y + cross + cross.T + square,
+        )  # fmt: skip
+
+    def __add__(self, other: "MixtureStatistics") -> "MixtureStatistics":
         """The statistics of both sets of rows together."""
-        return MixtureStatistics(*(a + b for a, b in zip(self, other, strict=True)))
+        if not isinstance(other, MixtureStatistics):
+            return NotImplemented
+        other = other.moved(self.origin)
+        return MixtureStatistics(
+            self.origin, self.n + other.n, self.log_y + other.log_y,
+            self.inverse_y + other.inverse_y, self.y + other.y, self.x + other.x,
+            self.x_inverse_y + other.x_inverse_y, self.xx_inverse_y + other.xx_inverse_y,
+        )  # fmt: skip
+
+    def __radd__(self, other: Any) -> "MixtureStatistics":
+        """0 + statistics, with which `sum` begins."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
+    def mean_statistics(self) -> Float[Array, " k"]:
+        """η̂ of (X - origin, Y) in the layout of `JointNormalMixture`, shape (3 + 2 d + d²,)."""
+        head = jnp.stack([self.log_y, self.inverse_y, self.y])
+        parts = head, self.x, self.x_inverse_y, self.xx_inverse_y.ravel()
+        return jnp.concatenate(parts) / self.n

@@ -1,51 +1,54 @@
-"""The law of one component or projection: a finite normal mixture on nodes in log y.
+"""`UnivariateNormalMixture`: the scalar law, as a projection of a model or on its own."""
 
-With Y = y0 e^u and u of density ∝ exp(-φ(u)) (`normix_bessel.KvMoments`), the trapezoidal rule
-turns X = μ + γ Y + σ √Y Z into the mixture Σ w_k N(μ + γ y_k, σ² y_k) with geometric
-convergence. All terms of the cdf are positive, and the nodes reach to where Y has probability
-e^-`_DEPTH`, so that both tails keep relative accuracy.
-"""
+from typing import Any, Literal, Self, final
 
-import math
-from collections.abc import Callable
-from typing import NamedTuple, final
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, logsumexp
-from jaxtyping import Array, ArrayLike, Float
+import numpy as np
+from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import (
-    as_float,
-    gig_log_partition,
+    GeneralizedInverseGaussian,
+    UnivariateLaw,
     gig_moments,
-    is_concrete,
     mode_of_log,
+    sample_gig,
+)
+from normix_expfam.toolbox import (
+    Rule,
+    checked,
+    frozen_parameters,
+    is_concrete,
+    is_positive,
     require,
+    scalars,
 )
 
-_CHUNK = 128  # nodes summed at once; their number follows the width of the law
-_STEP = 0.2  # in log y; features of the integrand are about 1 wide
-_STEP_IN_WIDTHS = 0.3  # of 1/√w, for concentrated subordinators
-# The nodes end where φ has the depth. Large y makes the tails. Small y matters for x near μ and,
-# with skewness, for the thin tail; for p < 2 it is cut where its probability is rounding.
-_DEPTH = 700.0
-_LEAST_DEPTH = 40.0
-_LARGEST_W = 1e6  # of the posterior at x: bounds the number of nodes for absurd x
-_NEWTON_STEPS = 100
-_TAIL_TERMS = 10  # of log_ndtr's asymptotic series; its default of 3 leaves 4e-9 at -20
+from . import _moments as moments
+from ._conventions import Ghyp, Prause, rates_of_alpha_bar, rates_of_prause
+from ._density import log_density
+from ._tail import log_odds, mean_above, quantile
+from ._transform import log_laplace
+
+Side = Literal["return", "loss"]
+
+_NAME = "UnivariateNormalMixture"
 
 
 @final
-class UnivariateNormalMixture(eqx.Module):
+class UnivariateNormalMixture(UnivariateLaw):
     """X = μ + γ Y + σ √Y Z with Y ~ GIG(p, a, b), Z standard normal.
 
     Args:
-        mu: location.
-        gamma: skewness.
+        mu: location μ, in the units of X.
+        gamma: skewness γ, in the units of X per unit of Y.
         sigma: σ > 0, which multiplies √Y; not the standard deviation, see `std`.
         p, a, b: the subordinator, limits a = 0 and b = 0 included.
+        check: False leaves out the check, for laws built in a loop.
+
+    Raises:
+        ValueError: if a concrete parameter is outside the domain; a traced one raises
+            at run time, by `equinox.error_if`.
     """
 
     mu: Float[Array, ""]
@@ -55,207 +58,305 @@ class UnivariateNormalMixture(eqx.Module):
     a: Float[Array, ""]
     b: Float[Array, ""]
 
+    def __init__(
+        self,
+        mu: ArrayLike,
+        gamma: ArrayLike,
+        sigma: ArrayLike,
+        p: ArrayLike,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        check: bool = True,
+    ):
+        arrays = scalars(_NAME, mu=mu, gamma=gamma, sigma=sigma, p=p, a=a, b=b)
+        finite = "be finite", "repair or drop it"
+        self.mu = checked(_NAME, Rule("mu", *finite), jnp.isfinite, (mu,), (arrays[0],),
+                          check=check)  # fmt: skip
+        self.gamma = checked(_NAME, Rule("gamma", *finite), jnp.isfinite, (gamma,), (arrays[1],),
+                             check=check)  # fmt: skip
+        rule = Rule("sigma", "be finite and > 0", "it multiplies √Y")
+        self.sigma = checked(_NAME, rule, is_positive, (sigma,), (arrays[2],), check=check)
+        law = GeneralizedInverseGaussian(*((p, a, b) if check else arrays[3:]), check=check)
+        self.p, self.a, self.b = (x.astype(self.mu.dtype) for x in law.as_gig())
+
+    @property
+    def subordinator(self) -> GeneralizedInverseGaussian:
+        """The law of Y."""
+        return GeneralizedInverseGaussian(self.p, self.a, self.b, check=False)
+
+    def _standard(self, x: Array) -> tuple[Array, Array]:
+        """γ/σ and (x - μ)/σ."""
+        return self.gamma / self.sigma, (x - self.mu) / self.sigma
+
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Log-density at x, any shape; -inf at ±inf, nan at nan."""
-        x = as_float(x).astype(self.mu.dtype)
-        infinite = jnp.isinf(x)
-        x = jnp.where(infinite, self.mu, x)
-        z = (x - self.mu) / self.sigma
-        skew = self.gamma / self.sigma
-        posterior = gig_log_partition(
-            jnp.broadcast_to(self.p - 0.5, x.shape),
-            jnp.broadcast_to(self.a + skew**2, x.shape),
-            self.b + z**2,
-        )
-        prior = gig_log_partition(self.p, self.a, self.b)
-        normal = z * skew - jnp.log(self.sigma) - 0.5 * math.log(2 * math.pi)
-        return jnp.where(infinite, -jnp.inf, posterior - prior + normal)
+        return _log_prob(self, self._like_parameters(x))
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Density at x, any shape."""
         return jnp.exp(self.log_prob(x))
 
+    def _log_odds(self, x: Array) -> Array:
+        return _log_odds(self, x)
+
+    def _quantile(self, log_odds: Array) -> Array:
+        return _quantile(self, log_odds)
+
     def mean(self) -> Float[Array, ""]:
         """E X = μ + γ E Y; inf or nan where it does not exist."""
-        mean_y = gig_moments(self.p, self.a, self.b).y
-        return self.mu + jnp.where(self.gamma == 0, 0.0, self.gamma * mean_y)
+        return moments.mean(self.subordinator, self.mu, self.gamma)
 
     def var(self) -> Float[Array, ""]:
-        """Var X = σ² E Y + γ² Var Y; inf where it does not exist."""
-        mean_y = gig_moments(self.p, self.a, self.b).y
-        variance = mean_y * (gig_moments(self.p + 1, self.a, self.b).y - mean_y)
-        return self.sigma**2 * mean_y + jnp.where(self.gamma == 0, 0.0, self.gamma**2 * variance)
+        """Var X = σ² E Y + γ² Var Y; inf or nan where it does not exist."""
+        return moments.variance(self.subordinator, self.gamma, self.sigma**2)
 
-    def std(self) -> Float[Array, ""]:
-        """Standard deviation of X."""
-        return jnp.sqrt(self.var())
+    def skewness(self) -> Float[Array, ""]:
+        return moments.skewness(self.subordinator, self.gamma, self.sigma**2)
 
-    def log_cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """log P(X <= x), any shape."""
-        return _log_tail(self, as_float(x).astype(self.mu.dtype), lower=True)
+    def kurtosis(self) -> Float[Array, ""]:
+        return moments.kurtosis(self.subordinator, self.gamma, self.sigma**2)
 
-    def log_sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """log P(X > x), any shape."""
-        return _log_tail(self, as_float(x).astype(self.mu.dtype), lower=False)
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
+        y_key, z_key = jax.random.split(key)
+        y = sample_gig(y_key, *(jnp.broadcast_to(v, shape) for v in (self.p, self.a, self.b)))
+        z = jax.random.normal(z_key, shape, self.mu.dtype)
+        return self.mu + self.gamma * y + self.sigma * jnp.sqrt(y) * z
 
-    def cdf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """P(X <= x), any shape."""
-        return jnp.exp(self.log_cdf(x))
+    def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:
+        """E exp(i t X) at real t, any shape."""
+        return _characteristic(self, self._like_parameters(t))
 
-    def sf(self, x: ArrayLike) -> Float[Array, "*batch"]:
-        """P(X > x), any shape."""
-        return jnp.exp(self.log_sf(x))
-
-    def ppf(self, q: ArrayLike) -> Float[Array, "*batch"]:
-        """Quantiles at probabilities 0 <= q <= 1, any shape; nan outside when traced.
+    def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
+        """The law of Y given X = x, GIG(p - 1/2, a + γ²/σ², b + (x - μ)²/σ²).
 
         Raises:
-            ValueError: if a concrete q is not in [0, 1].
+            ValueError: if x is not one number, or is concrete and not finite.
         """
-        q = as_float(q).astype(self.mu.dtype)
-        if is_concrete(q):
-            require((q >= 0) & (q <= 1), "UnivariateNormalMixture.ppf", "q", "be in [0, 1]", q,
-                    "pass probabilities")  # fmt: skip
-        return _quantiles(self, q)
-
-
-class _Rule(NamedTuple):
-    """Where u = log(Y / y0), of density exp(-φ(u)), is summed."""
-
-    alpha: Array
-    beta: Array
-    y0: Array
-    left: Array  # nodes from -left
-    right: Array  # to right
-
-
-def _rule(law: UnivariateNormalMixture) -> _Rule:
-    y0 = mode_of_log(law.p, law.a, law.b)
-    alpha, beta = law.a * y0 / 2, law.b / y0 / 2
-    tiny = jnp.finfo(alpha.dtype).tiny
-    furthest = 0.9 * math.log(float(jnp.finfo(alpha.dtype).max))  # e^u stays finite
-
-    def end(main: Array, other: Array, depth: ArrayLike) -> Array:
-        """u > 0 with main f(u) + other g(u) = depth; f >= cosh - 1, g >= u²/(2 + 2u/3)."""
-        x, y = depth / jnp.maximum(main, tiny), depth / jnp.maximum(other, tiny)
-        u = jnp.minimum(
-            jnp.log1p(x + jnp.sqrt(x) * jnp.sqrt(2 + x)), y / 3 + jnp.hypot(y / 3, jnp.sqrt(2 * y))
+        (x,) = scalars(f"{_NAME}.posterior", x=x)
+        if is_concrete(x):
+            require(np.isfinite(x), f"{_NAME}.posterior", "x", "be finite", x, "drop it")
+        skew, z = self._standard(x.astype(self.mu.dtype))
+        return GeneralizedInverseGaussian(
+            self.p - 0.5, self.a + skew**2, self.b + z**2, check=False
         )
-        u = jnp.minimum(u, furthest)
-        for _ in range(8):
-            e, d = jnp.expm1(u), jnp.expm1(-u)
-            u = u - (main * (e - u) + other * (d + u) - depth) / (main * e - other * d)
-            u = jnp.minimum(u, furthest)
-        return u
 
-    left_depth = jnp.clip(_DEPTH / 2 * law.p, _LEAST_DEPTH, _DEPTH)
-    right, left = end(alpha, beta, _DEPTH), end(beta, alpha, left_depth)
-    return _Rule(alpha, beta, y0, *jax.lax.stop_gradient((left, right)))
+    def mean_above(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """E (X | X > x), any shape; +inf where it is infinite."""
+        return _tail_mean(self, self._like_parameters(x), above=True)
+
+    def mean_below(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """E (X | X <= x), any shape; -inf where it is infinite."""
+        return _tail_mean(self, self._like_parameters(x), above=False)
+
+    def value_at_risk(self, level: ArrayLike, *, of: Side = "return") -> Float[Array, "*batch"]:
+        """Value at risk at a confidence level, any shape: a loss, positive when it hurts.
+
+        For ``of="return"`` X is a return and the loss is -X: the result is -ppf(1 - level). For
+        ``of="loss"`` X is the loss itself: ppf(level) (McNeil, Frey & Embrechts 2005, 2.2.2).
+
+        Args:
+            level: in (0, 1), for example 0.99.
+            of: what X is.
+
+        Raises:
+            ValueError: if a concrete level is not in (0, 1), or for another ``of``.
+        """
+        level = self._level("value_at_risk", level, of)
+        return -self.isf(level) if of == "return" else self.ppf(level)
+
+    def expected_shortfall(
+        self, level: ArrayLike, *, of: Side = "return"
+    ) -> Float[Array, "*batch"]:
+        """Expected shortfall: the mean of the losses beyond `value_at_risk`, any shape.
+
+        -E (X | X <= -VaR) for returns, E (X | X > VaR) for losses (McNeil, Frey & Embrechts 2005,
+        2.2.4). It is +inf where the tail has no mean.
+
+        Args:
+            level: in (0, 1), for example 0.99.
+            of: what X is, "return" or "loss".
+
+        Raises:
+            ValueError: if a concrete level is not in (0, 1), or for another ``of``.
+        """
+        level = self._level("expected_shortfall", level, of)
+        if of == "return":
+            return -self.mean_below(self.isf(level))
+        return self.mean_above(self.ppf(level))
+
+    def _level(self, method: str, level: ArrayLike, of: str) -> Array:
+        owner = f"{_NAME}.{method}"
+        require(of in ("return", "loss"), owner, "of", "be 'return' or 'loss'", repr(of),
+                "say what X is")  # fmt: skip
+        level = self._like_parameters(level)
+        if is_concrete(level):
+            require((level > 0) & (level < 1), owner, "level", "be in (0, 1)", level,
+                    "pass a confidence level such as 0.99")  # fmt: skip
+        return level
+
+    def affine(self, scale: ArrayLike, shift: ArrayLike = 0.0) -> "UnivariateNormalMixture":
+        """The law of scale · X + shift, scale != 0.
+
+        Raises:
+            ValueError: if they are not scalars, or scale is concrete and 0.
+        """
+        owner = f"{_NAME}.affine"
+        scale, shift = scalars(owner, scale=scale, shift=shift)
+        if is_concrete(scale):
+            require(scale != 0, owner, "scale", "not be 0", scale, "a constant has no density")
+        scale, shift = (x.astype(self.mu.dtype) for x in (scale, shift))
+        return UnivariateNormalMixture(
+            scale * self.mu + shift, scale * self.gamma, jnp.abs(scale) * self.sigma,
+            self.p, self.a, self.b, check=False,
+        )  # fmt: skip
+
+    def standardize(self) -> "UnivariateNormalMixture":
+        """The law of (X - E X) / std(X).
+
+        Raises:
+            ValueError: if the law is concrete and has no finite variance.
+        """
+        mean, std = self.mean(), self.std()
+        if is_concrete(std):
+            require(np.isfinite(std), f"{_NAME}.standardize", "the variance", "be finite", std**2,
+                    "standardise by quantiles instead")  # fmt: skip
+        return self.affine(1 / std, -mean / std)
+
+    def normalize(self) -> "UnivariateNormalMixture":
+        """The same law in the gauge in which log Y has its mode at 0."""
+        return self._rescaled_subordinator(1 / mode_of_log(self.p, self.a, self.b))
+
+    def _rescaled_subordinator(self, factor: Array) -> "UnivariateNormalMixture":
+        return UnivariateNormalMixture(
+            self.mu, self.gamma / factor, self.sigma / jnp.sqrt(factor),
+            self.p, self.a / factor, self.b * factor, check=False,
+        )  # fmt: skip
+
+    @classmethod
+    def from_ghyp(
+        cls,
+        lambda_: ArrayLike,
+        chi: ArrayLike | None = None,
+        psi: ArrayLike | None = None,
+        *,
+        alpha_bar: ArrayLike | None = None,
+        mu: ArrayLike = 0.0,
+        sigma: ArrayLike = 1.0,
+        gamma: ArrayLike = 0.0,
+    ) -> Self:
+        """From the parameters of R's ghyp: λ = p, χ = b, ψ = a, or alpha.bar = √(χψ) and E Y = 1.
+
+        Raises:
+            ValueError: unless either chi and psi or alpha_bar are given, or outside the domain.
+        """
+        chi, psi = rates_of_alpha_bar(f"{_NAME}.from_ghyp", lambda_, chi, psi, alpha_bar)
+        return cls(mu, gamma, sigma, lambda_, psi, chi)
+
+    def to_ghyp(self) -> Ghyp:
+        """The parameters of R's ghyp in its gauge E Y = 1; sigma is σ.
+
+        Raises:
+            ValueError: if the law is concrete and E Y is infinite.
+        """
+        mean_y = gig_moments(self.p, self.a, self.b).y
+        if is_concrete(mean_y):
+            require(np.isfinite(mean_y), f"{_NAME}.to_ghyp", "E Y",
+                    "be finite in the gauge E Y = 1", mean_y,
+                    "with a = 0 that needs p < -1; give p, a, b as they are")  # fmt: skip
+        law = self._rescaled_subordinator(1 / mean_y)
+        return Ghyp(law.p, law.b, law.a, law.mu, law.sigma, law.gamma)
+
+    @classmethod
+    def from_prause(
+        cls,
+        lambda_: ArrayLike,
+        alpha: ArrayLike,
+        beta: ArrayLike,
+        delta: ArrayLike,
+        mu: ArrayLike = 0.0,
+    ) -> Self:
+        """From GH(λ, α, β, δ, μ) of Prause (1999): a = α² - β², b = δ², γ = β, σ = 1.
+
+        Raises:
+            ValueError: outside the domain, |β| <= α with equality only for λ < 0.
+        """
+        owner = f"{_NAME}.from_prause"
+        a, b = rates_of_prause(owner, alpha, beta, delta)
+        return cls(mu, beta, 1.0, lambda_, a, b)
+
+    def to_prause(self) -> Prause:
+        """λ, α, β, δ, μ: the gauge σ = 1."""
+        law = self._rescaled_subordinator(self.sigma**2)
+        return Prause(law.p, jnp.hypot(jnp.sqrt(law.a), law.gamma), law.gamma, jnp.sqrt(law.b),
+                      law.mu)  # fmt: skip
+
+    @classmethod
+    def from_scipy(cls, frozen: Any) -> Self:
+        """From scipy.stats.genhyperbolic(p, a, b, loc, scale) or norminvgauss(a, b, loc, scale).
+
+        Raises:
+            TypeError: if it is no frozen distribution.
+            ValueError: for another distribution, or arrays of parameters.
+        """
+        owner = f"{_NAME}.from_scipy"
+        name, found = frozen_parameters(owner, frozen, "genhyperbolic", "norminvgauss")
+        scale = found["scale"]
+        p = -0.5 if name == "norminvgauss" else found["p"]
+        return cls.from_prause(p, found["a"] / scale, found["b"] / scale, scale, found["loc"])
+
+    def to_scipy(self) -> Any:
+        """norminvgauss where p = -1/2 and a > 0, else genhyperbolic; both need b > 0.
+
+        Raises:
+            ValueError: if b = 0, which scipy.stats has no distribution for.
+        """
+        from scipy import stats
+
+        require(self.b > 0, f"{_NAME}.to_scipy", "b", "be > 0", self.b,
+                "scipy.stats has no variance gamma law")  # fmt: skip
+        p, alpha, beta, delta, mu = (float(x) for x in self.to_prause()[:5])
+        shapes = alpha * delta, beta * delta
+        if p == -0.5 and float(self.a) > 0:
+            return stats.norminvgauss(*shapes, loc=mu, scale=delta)
+        return stats.genhyperbolic(p, *shapes, loc=mu, scale=delta)
 
 
-def _log_mean(
-    law: UnivariateNormalMixture, rule: _Rule, x: Array, log_terms: Callable[[Array], Array]
-) -> Array:
-    """log E exp(log_terms(Y)); log_terms maps nodes y, shape (m,), to shape (m, k).
-
-    The terms are those of the tail at x: given X = x, log Y has width 1/√w with
-    w² = (p - ½)² + (a + γ²/σ²)(b + (x-μ)²/σ²), which is narrow far out.
-    """
-    skew, z = law.gamma / law.sigma, (x - law.mu) / law.sigma
-    z = jnp.where(jnp.isinf(z), 0.0, z)
-    posterior = jnp.hypot(law.p - 0.5, jnp.sqrt(law.a + skew**2) * jnp.hypot(jnp.sqrt(law.b), z))
-    w = jnp.maximum(rule.alpha + rule.beta, jnp.minimum(posterior, _LARGEST_W))
-    step = jax.lax.stop_gradient(jnp.minimum(_STEP, _STEP_IN_WIDTHS / jnp.sqrt(w)))
-    count = jnp.ceil((rule.left + rule.right) / step) + 1
-
-    def weights(i: Array) -> tuple[Array, Array]:
-        k = i * _CHUNK + jnp.arange(_CHUNK, dtype=step.dtype)
-        u = jnp.minimum(k * step - rule.left, rule.right + step)
-        e, d = jnp.expm1(u), jnp.expm1(-u)
-        phi = rule.alpha * (e - u) + rule.beta * (d + u)
-        return jnp.where(k < count, -phi, -jnp.inf), rule.y0 * jnp.exp(u)
-
-    def body(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        i, log_total, log_sum = state
-        log_weight, y = weights(i)
-        log_total = jnp.logaddexp(log_total, logsumexp(log_weight))
-        chunk = logsumexp(log_weight[:, None] + log_terms(y), axis=0)
-        return i + 1, log_total, jnp.logaddexp(log_sum, chunk)
-
-    k = jax.eval_shape(log_terms, jnp.ones(_CHUNK, step.dtype)).shape[1]
-    nothing = jnp.full(k, -jnp.inf, step.dtype)
-    state = (jnp.zeros_like(count), nothing[0], nothing)
-    _, log_total, log_sum = jax.lax.while_loop(lambda state: state[0] * _CHUNK < count, body, state)
-    return log_sum - log_total
+@jax.jit
+def _log_prob(law: UnivariateNormalMixture, x: Array) -> Array:
+    infinite = jnp.isinf(x)
+    skew, z = law._standard(jnp.where(infinite, law.mu, x))
+    flat = z.reshape(-1, 1)
+    value = log_density(law.p, law.a, law.b, flat, skew[None])[0].reshape(x.shape)
+    return jnp.where(infinite, -jnp.inf, value - jnp.log(law.sigma))
 
 
-@eqx.filter_jit
-def _log_tail(law: UnivariateNormalMixture, x: Array, *, lower: bool) -> Array:
-    rule = _rule(law)
-
-    def one(point: Array) -> Array:
-        def log_terms(y: Array) -> Array:
-            z = (point - law.mu - law.gamma * y) / (law.sigma * jnp.sqrt(y))
-            return log_ndtr(z if lower else -z, _TAIL_TERMS)[:, None]
-
-        return _log_mean(law, rule, point, log_terms)[0]
-
-    return jax.vmap(one)(x.reshape(-1)).reshape(x.shape)
+@jax.jit
+def _log_odds(law: UnivariateNormalMixture, x: Array) -> Array:
+    skew, z = law._standard(x)
+    return log_odds(law.p, law.a, law.b, skew, z)
 
 
-@eqx.filter_jit
-def _quantiles(law: UnivariateNormalMixture, q: Array) -> Array:
-    """Newton on the log of the smaller tail, kept inside a bracket that it shrinks."""
-    rule = _rule(law)
-    unit = jnp.sqrt(rule.y0) * law.sigma + jnp.abs(law.gamma) * rule.y0
+@jax.jit
+def _quantile(law: UnivariateNormalMixture, odds: Array) -> Array:
+    return law.mu + law.sigma * quantile(law.p, law.a, law.b, law.gamma / law.sigma, odds)
 
-    def one(probability: Array) -> Array:
-        solvable = (probability > 0) & (probability < 1)
-        tail = jnp.where(solvable, probability, 0.5)
-        lower = tail <= 0.5
-        target = jnp.log(jnp.where(lower, tail, 1 - tail))
-        sign = jnp.where(lower, 1.0, -1.0).astype(unit.dtype)
 
-        def excess(x: Array) -> tuple[Array, Array]:
-            """log tail - target, which grows with sign · x, and the slope of its modulus."""
+@jax.jit
+def _characteristic(law: UnivariateNormalMixture, t: Array) -> Array:
+    s = jax.lax.complex(-((law.sigma * t) ** 2) / 2, law.gamma * t)
+    phase = jax.lax.complex(jnp.zeros_like(t), law.mu * t)
+    return jnp.exp(phase + log_laplace(law.p, law.a, law.b, s))
 
-            def log_terms(y: Array) -> Array:
-                root = law.sigma * jnp.sqrt(y)
-                z = (x - law.mu - law.gamma * y) / root
-                normal = -0.5 * z * z - jnp.log(root) - 0.5 * jnp.log(2 * jnp.pi)
-                return jnp.stack([log_ndtr(sign * z, _TAIL_TERMS), normal], axis=1)
 
-            log_tail, log_density = _log_mean(law, rule, x, log_terms)
-            return log_tail - target, jnp.exp(log_density - log_tail)
+def _tail_mean(law: UnivariateNormalMixture, x: Array, *, above: bool) -> Array:
+    return _mean_above(law, x) if above else -_mean_above(law.affine(-1.0), -x)
 
-        def widen(side: Array) -> Array:
-            def outside(reach: Array) -> Array:
-                return (side * sign * excess(law.mu + side * reach)[0] < 0) & (reach < 1e300)
 
-            return jax.lax.while_loop(outside, lambda reach: 2 * reach, unit)
-
-        def body(
-            state: tuple[Array, Array, Array, Array, Array],
-        ) -> tuple[Array, Array, Array, Array, Array]:
-            low, high, x, _, count = state
-            value, slope = excess(x)
-            below = sign * value < 0
-            low, high = jnp.where(below, x, low), jnp.where(below, high, x)
-            newton = x - sign * value / slope
-            inside = (newton > low) & (newton < high)
-            new = jnp.where(inside, newton, (low + high) / 2)
-            return low, high, new, jnp.abs(new - x), count + 1
-
-        def proceed(state: tuple[Array, ...]) -> Array:
-            _, _, x, change, count = state
-            scale = jnp.abs(x - law.mu) + unit
-            return (change > 4 * jnp.finfo(unit.dtype).eps * scale) & (count < _NEWTON_STEPS)
-
-        one_ = jnp.ones_like(unit)
-        low, high = law.mu - widen(-one_), law.mu + widen(one_)
-        start = (low, high, (low + high) / 2, jnp.full_like(unit, jnp.inf), jnp.array(0))
-        x = jax.lax.while_loop(proceed, body, start)[2]
-        x = jnp.where(probability == 0, -jnp.inf, jnp.where(probability == 1, jnp.inf, x))
-        return jnp.where((probability >= 0) & (probability <= 1), x, jnp.nan)
-
-    return jax.vmap(one)(q.reshape(-1)).reshape(q.shape)
+@jax.jit
+def _mean_above(law: UnivariateNormalMixture, x: Array) -> Array:
+    skew, z = law._standard(x)
+    finite = jnp.isfinite(z)
+    inside = mean_above(law.p, law.a, law.b, skew, jnp.where(finite, z, 0.0))
+    edge = jnp.where(x == -jnp.inf, law.mean(), x)
+    return jnp.where(finite, law.mu + law.sigma * inside, edge)

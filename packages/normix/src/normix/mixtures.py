@@ -4,6 +4,7 @@ from normix_mixtures import (
     DenseDispersion,
     Dispersion,
     GeneralizedHyperbolic,
+    Ghyp,
     GIGParameters,
     JointGeneralizedHyperbolic,
     JointNormalInverseGamma,
@@ -15,9 +16,11 @@ from normix_mixtures import (
     NormalInverseGaussian,
     NormalMixture,
     PosteriorMoments,
+    Prause,
     UnivariateNormalMixture,
     VarianceGamma,
     check_observations,
+    to_family,
     to_generalized_hyperbolic,
 )
 
@@ -26,6 +29,7 @@ __all__ = [
     "Dispersion",
     "GIGParameters",
     "GeneralizedHyperbolic",
+    "Ghyp",
     "JointGeneralizedHyperbolic",
     "JointNormalInverseGamma",
     "JointNormalInverseGaussian",
@@ -36,8 +40,10 @@ __all__ = [
     "NormalInverseGaussian",
     "NormalMixture",
     "PosteriorMoments",
+    "Prause",
     "UnivariateNormalMixture",
     "VarianceGamma",
     "check_observations",
+    "to_family",
     "to_generalized_hyperbolic",
 ]

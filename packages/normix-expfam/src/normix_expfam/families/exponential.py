@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._scipy import parameters
+from normix_expfam._scipy import parameters_without_location
 
 
 @final
@@ -28,6 +28,7 @@ class Exponential(GIGMember):
     """
 
     eta_rule: ClassVar[str] = "satisfy 0 < E X < inf"
+    gig_statistics: ClassVar[tuple[int, ...]] = (2,)
     fits_constant_data: ClassVar[bool] = True
 
     rate: Float[Array, ""]
@@ -44,6 +45,11 @@ class Exponential(GIGMember):
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return jnp.ones_like(self.rate), 2 * self.rate, jnp.zeros_like(self.rate)
+
+    @classmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        del p, b
+        return cls(jnp.asarray(a) / 2, check=False)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "1"]:
@@ -110,5 +116,5 @@ class Exponential(GIGMember):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        _, found = parameters("Exponential.from_scipy", frozen, "expon")
+        _, found = parameters_without_location("Exponential.from_scipy", frozen, "expon")
         return cls(1 / found["scale"])

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._scipy import parameters
+from normix_expfam._scipy import parameters_without_location
 
 
 @final
@@ -32,6 +32,7 @@ class Gamma(GIGMember):
     """
 
     eta_rule: ClassVar[str] = "satisfy E log Y < log E Y, both finite"
+    gig_statistics: ClassVar[tuple[int, ...]] = (0, 2)
 
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
@@ -48,6 +49,11 @@ class Gamma(GIGMember):
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return self.alpha, 2 * self.beta, jnp.zeros_like(self.beta)
+
+    @classmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        del b
+        return cls(p, jnp.asarray(a) / 2, check=False)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -116,5 +122,5 @@ class Gamma(GIGMember):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        _, found = parameters("Gamma.from_scipy", frozen, "gamma")
+        _, found = parameters_without_location("Gamma.from_scipy", frozen, "gamma")
         return cls(found["a"], 1 / found["scale"])

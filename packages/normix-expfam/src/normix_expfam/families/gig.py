@@ -14,7 +14,7 @@ from normix_expfam._gig_member import GIGMember
 from normix_expfam._gig_moments import mode, standardised
 from normix_expfam._inversion import GIGSolution, solve_gig
 from normix_expfam._sampling import sample_gig
-from normix_expfam._scipy import parameters
+from normix_expfam._scipy import parameters_without_location
 from normix_expfam._status import InversionStatus
 
 _NAME = "GeneralizedInverseGaussian"
@@ -49,6 +49,7 @@ class GeneralizedInverseGaussian(GIGMember):
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y"
+    gig_statistics: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     p: Float[Array, ""]
     a: Float[Array, ""]
@@ -80,6 +81,10 @@ class GeneralizedInverseGaussian(GIGMember):
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return self.p, self.a, self.b
+
+    @classmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        return cls(p, a, b, check=False)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "3"]:
@@ -178,7 +183,9 @@ class GeneralizedInverseGaussian(GIGMember):
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
         """From geninvgauss, gamma or invgamma."""
-        name, found = parameters("GIG.from_scipy", frozen, "geninvgauss", "gamma", "invgamma")
+        name, found = parameters_without_location(
+            "GIG.from_scipy", frozen, "geninvgauss", "gamma", "invgamma"
+        )
         scale = found["scale"]
         if name == "gamma":
             return cls(found["a"], 2 / scale, 0.0)

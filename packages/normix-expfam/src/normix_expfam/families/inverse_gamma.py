@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
 from normix_expfam._gig_member import GIGMember
-from normix_expfam._scipy import parameters
+from normix_expfam._scipy import parameters_without_location
 
 
 @final
@@ -32,6 +32,7 @@ class InverseGamma(GIGMember):
     """
 
     eta_rule: ClassVar[str] = "satisfy -log E 1/Y < E log Y, both finite"
+    gig_statistics: ClassVar[tuple[int, ...]] = (0, 1)
 
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
@@ -50,6 +51,11 @@ class InverseGamma(GIGMember):
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return -self.alpha, jnp.zeros_like(self.beta), 2 * self.beta
+
+    @classmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        del a
+        return cls(-jnp.asarray(p), jnp.asarray(b) / 2, check=False)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -130,5 +136,5 @@ class InverseGamma(GIGMember):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        _, found = parameters("InverseGamma.from_scipy", frozen, "invgamma")
+        _, found = parameters_without_location("InverseGamma.from_scipy", frozen, "invgamma")
         return cls(found["a"], found["scale"])

@@ -10,7 +10,7 @@ from normix_expfam._gig import gig_moments
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
-from normix_expfam._scipy import parameters
+from normix_expfam._scipy import parameters_without_location
 
 
 @final
@@ -32,6 +32,7 @@ class InverseGaussian(GIGMember):
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y > 0 and E 1/Y > 1 / E Y, both finite"
+    gig_statistics: ClassVar[tuple[int, ...]] = (1, 2)
 
     mu: Float[Array, ""]
     lam: Float[Array, ""]
@@ -48,6 +49,11 @@ class InverseGaussian(GIGMember):
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return jnp.full_like(self.mu, -0.5), self.lam / self.mu**2, self.lam
+
+    @classmethod
+    def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
+        del p
+        return cls(jnp.sqrt(jnp.asarray(b) / a), b, check=False)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -99,5 +105,5 @@ class InverseGaussian(GIGMember):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        _, found = parameters("InverseGaussian.from_scipy", frozen, "invgauss")
+        _, found = parameters_without_location("InverseGaussian.from_scipy", frozen, "invgauss")
         return cls(found["mu"] * found["scale"], found["scale"])

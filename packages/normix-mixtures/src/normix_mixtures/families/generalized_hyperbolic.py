@@ -1,19 +1,25 @@
-"""The generalized hyperbolic family: Y ~ GIG(p, a, b)."""
+"""The generalized hyperbolic family: Y ~ GIG(p, a, b), limits included."""
 
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig
+from normix_expfam.toolbox import as_float
+from normix_mixtures._checks import prause_matrix, vector
+from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import GIGParameters, JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
+from normix_mixtures._univariate import UnivariateNormalMixture
 
 
 @final
 class JointGeneralizedHyperbolic(JointNormalMixture):
     """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included."""
+
+    subordinator_family: ClassVar[type[GIGMember]] = GeneralizedInverseGaussian
 
     mu: Float[Array, " d"]
     gamma: Float[Array, " d"]
@@ -21,25 +27,11 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
     subordinator: GeneralizedInverseGaussian
 
     @classmethod
-    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
-        return cls(mu, gamma, dispersion, subordinator)
-
-    @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
-        return GeneralizedInverseGaussian(p, a, b, check=False)
-
-    @classmethod
     def _fit_subordinator(
-        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
+        cls, means: Float[Array, "3"], start: GIGParameters | None
     ) -> tuple[GIGMember, Array]:
-        solution = solve_gig(jnp.stack([log_y, inverse_y, y]), start)
+        solution = solve_gig(means, start)
         return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
-        return GeneralizedInverseGaussian.from_expectation(
-            jnp.array([log_y, inverse_y, y]), backend="cpu"
-        )
 
 
 @final
@@ -47,7 +39,8 @@ class GeneralizedHyperbolic(NormalMixture):
     """The generalized hyperbolic law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ GIG(p, a, b).
 
     With b = 0 it is variance gamma, with a = 0 the skewed t law, with p = -1/2 normal inverse
-    Gaussian. R's ghyp writes λ = p, χ = b, ψ = a, in the gauge E Y = 1.
+    Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). Other conventions: `from_ghyp`
+    and `from_prause`.
     """
 
     joint: JointGeneralizedHyperbolic
@@ -56,21 +49,111 @@ class GeneralizedHyperbolic(NormalMixture):
     def from_classical(
         cls,
         mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike | None = None,
+        gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None,
         *,
         p: ArrayLike,
         a: ArrayLike,
         b: ArrayLike,
         L_Sigma: ArrayLike | None = None,
     ) -> Self:
-        """From location μ (d,), skewness γ (d,), dispersion Σ (d, d) or its Cholesky factor.
+        """From location μ, skewness γ, dispersion Σ and Y ~ GIG(p, a, b).
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric law.
+            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            p, a, b: shape and rates of Y, a = 0 for p < 0 and b = 0 for p > 0 included.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
                 or (p, a, b) outside the GIG domain.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, GeneralizedInverseGaussian(p, a, b))
+
+    @classmethod
+    def univariate(
+        cls,
+        mu: ArrayLike,
+        gamma: ArrayLike,
+        sigma: ArrayLike,
+        *,
+        p: ArrayLike,
+        a: ArrayLike,
+        b: ArrayLike,
+    ) -> UnivariateNormalMixture:
+        """The scalar law μ + γ Y + σ √Y Z, for numbers.
+
+        Raises:
+            ValueError: if sigma is not positive or (p, a, b) outside the GIG domain.
+        """
+        return UnivariateNormalMixture(mu, gamma, sigma, p, a, b)
+
+    @classmethod
+    def from_ghyp(
+        cls,
+        lambda_: ArrayLike,
+        chi: ArrayLike | None = None,
+        psi: ArrayLike | None = None,
+        *,
+        alpha_bar: ArrayLike | None = None,
+        mu: ArrayLike,
+        sigma: ArrayLike,
+        gamma: ArrayLike | None = None,
+    ) -> Self:
+        """From the parameters of R's ghyp: λ = p, χ = b, ψ = a, or alpha.bar = √(χψ) and E Y = 1.
+
+        Args:
+            lambda_, chi, psi: of the subordinator, in any gauge.
+            alpha_bar: in place of chi and psi, in the gauge E Y = 1.
+            mu, gamma: shape (d,).
+            sigma: the dispersion matrix, shape (d, d).
+
+        Raises:
+            ValueError: as `from_classical`, and unless either chi and psi or alpha_bar are given.
+        """
+        chi, psi = rates_of_alpha_bar(f"{cls.__name__}.from_ghyp", lambda_, chi, psi, alpha_bar)
+        return cls.from_classical(mu, gamma, sigma, p=lambda_, a=psi, b=chi)
+
+    @classmethod
+    def from_prause(
+        cls,
+        lambda_: ArrayLike,
+        alpha: ArrayLike,
+        beta: ArrayLike,
+        delta: ArrayLike,
+        mu: ArrayLike,
+        Delta: ArrayLike,
+    ) -> Self:
+        """From GH(λ, α, β, δ, μ, Δ) of Prause (1999): γ = Δβ, Σ = Δ, a = α² - βᵀΔβ, b = δ².
+
+        Args:
+            lambda_, alpha, delta: numbers.
+            beta, mu: shape (d,).
+            Delta: shape (d, d), with determinant 1.
+
+        Raises:
+            ValueError: outside the domain, or if det Δ is not 1.
+        """
+        owner = f"{cls.__name__}.from_prause"
+        beta = vector(owner, "beta", beta)
+        Delta = prause_matrix(owner, Delta, beta.shape[0]).astype(beta.dtype)
+        length = jnp.sqrt(beta @ Delta @ beta)
+        a, b = rates_of_prause(owner, as_float(alpha).astype(beta.dtype), length, delta)
+        return cls.from_classical(mu, Delta @ beta, Delta, p=lambda_, a=a, b=b)
+
+    def to_prause(self) -> Prause:
+        """λ, α, β, δ, μ, Δ: the gauge det Σ = 1."""
+        joint = self.joint
+        joint = joint.rescaled_subordinator(
+            jnp.exp(2 * joint.dispersion.half_log_det() / self.dimension)
+        )
+        p, a, b = joint.subordinator_as_gig()
+        skew = joint.dispersion.whiten(joint.gamma[None, :])[0]
+        alpha = jnp.sqrt(a + skew @ skew)
+        Delta = joint.dispersion.matrix()
+        return Prause(p, alpha, jnp.linalg.solve(Delta, joint.gamma), jnp.sqrt(b), joint.mu, Delta)
 
     @property
     def p(self) -> Float[Array, ""]:

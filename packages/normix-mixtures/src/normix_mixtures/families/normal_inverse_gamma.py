@@ -1,53 +1,36 @@
 """The normal inverse gamma family, the skewed t law: Y ~ InverseGamma(α, β)."""
 
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InverseGamma
+from normix_expfam.toolbox import positive_scalars
 from normix_mixtures._dispersion import Dispersion
-from normix_mixtures._joint import GIGParameters, JointNormalMixture
+from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
+from normix_mixtures._univariate import UnivariateNormalMixture
 
 
 @final
 class JointNormalInverseGamma(JointNormalMixture):
     """f(x, y) with Y ~ InverseGamma(α, β)."""
 
+    subordinator_family: ClassVar[type[GIGMember]] = InverseGamma
+
     mu: Float[Array, " d"]
     gamma: Float[Array, " d"]
     dispersion: Dispersion
     subordinator: InverseGamma
-
-    @classmethod
-    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
-        return cls(mu, gamma, dispersion, subordinator)
-
-    @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
-        del a
-        return InverseGamma(-p, b / 2, check=False)
-
-    @classmethod
-    def _fit_subordinator(
-        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[GIGMember, Array]:
-        del y, start
-        return InverseGamma._solve_expectation(jnp.stack([log_y, inverse_y]))
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
-        del y
-        return InverseGamma.from_expectation(jnp.array([log_y, inverse_y]), backend="cpu")
 
 
 @final
 class NormalInverseGamma(NormalMixture):
     """The skewed t law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGamma(α, β).
 
-    With γ = 0 and β = α it is Student's t with 2α degrees of freedom and scale matrix Σ.
-    GIG(-α, 0, 2β) in terms of the generalized hyperbolic family.
+    With β = α it has 2α degrees of freedom and scale matrix Σ, and for γ = 0 is Student's t; see
+    `skewed_t`. GIG(-α, 0, 2β) in terms of the generalized hyperbolic family.
     """
 
     joint: JointNormalInverseGamma
@@ -56,14 +39,21 @@ class NormalInverseGamma(NormalMixture):
     def from_classical(
         cls,
         mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike | None = None,
+        gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None,
         *,
         alpha: ArrayLike,
         beta: ArrayLike,
         L_Sigma: ArrayLike | None = None,
     ) -> Self:
-        """From location μ (d,), skewness γ (d,), dispersion Σ (d, d) or its Cholesky factor.
+        """From location μ, skewness γ, dispersion Σ and Y ~ InverseGamma(α, β).
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric law.
+            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            alpha, beta: shape and scale of Y.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
@@ -71,9 +61,45 @@ class NormalInverseGamma(NormalMixture):
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, InverseGamma(alpha, beta))
 
+    @classmethod
+    def univariate(
+        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, alpha: ArrayLike, beta: ArrayLike
+    ) -> UnivariateNormalMixture:
+        """The scalar law μ + γ Y + σ √Y Z, for numbers.
+
+        Raises:
+            ValueError: if sigma, alpha or beta is not positive.
+        """
+        law = InverseGamma(alpha, beta).as_gig()
+        return UnivariateNormalMixture(mu, gamma, sigma, *law)
+
+    @classmethod
+    def skewed_t(
+        cls,
+        mu: ArrayLike,
+        gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None,
+        *,
+        df: ArrayLike,
+        L_Sigma: ArrayLike | None = None,
+    ) -> Self:
+        """With df degrees of freedom: α = β = df/2; for γ = 0 Student's t with scale matrix Σ.
+
+        Raises:
+            ValueError: as `from_classical`, and if df is not positive.
+        """
+        (half,) = positive_scalars("NormalInverseGamma.skewed_t", df=df)
+        half = half / 2
+        return cls.from_classical(mu, gamma, sigma, alpha=half, beta=half, L_Sigma=L_Sigma)
+
+    @property
+    def df(self) -> Float[Array, ""]:
+        """Degrees of freedom 2α."""
+        return 2 * self.alpha
+
     @property
     def alpha(self) -> Float[Array, ""]:
-        """Shape of the subordinator; 2α degrees of freedom."""
+        """Shape of the subordinator."""
         return self.joint.subordinator.alpha
 
     @property

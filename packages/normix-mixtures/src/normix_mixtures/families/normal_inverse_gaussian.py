@@ -1,45 +1,27 @@
-"""The normal inverse Gaussian family: Y ~ InverseGaussian(μ, λ)."""
+"""The normal inverse Gaussian family: Y ~ InverseGaussian(μ_Y, λ)."""
 
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InverseGaussian
 from normix_mixtures._dispersion import Dispersion
-from normix_mixtures._joint import GIGParameters, JointNormalMixture
+from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
+from normix_mixtures._univariate import UnivariateNormalMixture
 
 
 @final
 class JointNormalInverseGaussian(JointNormalMixture):
     """f(x, y) with Y ~ InverseGaussian(mean, shape λ)."""
 
+    subordinator_family: ClassVar[type[GIGMember]] = InverseGaussian
+
     mu: Float[Array, " d"]
     gamma: Float[Array, " d"]
     dispersion: Dispersion
     subordinator: InverseGaussian
-
-    @classmethod
-    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
-        return cls(mu, gamma, dispersion, subordinator)
-
-    @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
-        del p
-        return InverseGaussian(jnp.sqrt(b / a), b, check=False)
-
-    @classmethod
-    def _fit_subordinator(
-        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[GIGMember, Array]:
-        del log_y, start
-        return InverseGaussian._solve_expectation(jnp.stack([inverse_y, y]))
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
-        del log_y
-        return InverseGaussian.from_expectation(jnp.array([inverse_y, y]), backend="cpu")
 
 
 @final
@@ -55,20 +37,39 @@ class NormalInverseGaussian(NormalMixture):
     def from_classical(
         cls,
         mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike | None = None,
+        gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None,
         *,
         mu_ig: ArrayLike,
         lam: ArrayLike,
         L_Sigma: ArrayLike | None = None,
     ) -> Self:
-        """From location μ (d,), skewness γ (d,), dispersion Σ (d, d) or its Cholesky factor.
+        """From location μ, skewness γ, dispersion Σ and Y ~ InverseGaussian(μ_Y, λ).
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric law.
+            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            mu_ig, lam: mean and shape of Y.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
                 or parameters of the subordinator that are not positive.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, InverseGaussian(mu_ig, lam))
+
+    @classmethod
+    def univariate(
+        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, mu_ig: ArrayLike, lam: ArrayLike
+    ) -> UnivariateNormalMixture:
+        """The scalar law μ + γ Y + σ √Y Z, for numbers.
+
+        Raises:
+            ValueError: if sigma, mu_ig or lam is not positive.
+        """
+        law = InverseGaussian(mu_ig, lam).as_gig()
+        return UnivariateNormalMixture(mu, gamma, sigma, *law)
 
     @property
     def mu_ig(self) -> Float[Array, ""]:

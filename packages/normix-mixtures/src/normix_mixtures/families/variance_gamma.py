@@ -1,53 +1,35 @@
 """The variance gamma family: Y ~ Gamma(α, β)."""
 
-from typing import Any, Self, final
+from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import Gamma, GIGMember
 from normix_mixtures._dispersion import Dispersion
-from normix_mixtures._joint import GIGParameters, JointNormalMixture
+from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
+from normix_mixtures._univariate import UnivariateNormalMixture
 
 
 @final
 class JointVarianceGamma(JointNormalMixture):
     """f(x, y) with Y ~ Gamma(α, β)."""
 
+    subordinator_family: ClassVar[type[GIGMember]] = Gamma
+
     mu: Float[Array, " d"]
     gamma: Float[Array, " d"]
     dispersion: Dispersion
     subordinator: Gamma
 
-    @classmethod
-    def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
-        return cls(mu, gamma, dispersion, subordinator)
-
-    @classmethod
-    def _subordinator_from_gig(cls, p: Array, a: Array, b: Array) -> GIGMember:
-        del b
-        return Gamma(p, a / 2, check=False)
-
-    @classmethod
-    def _fit_subordinator(
-        cls, log_y: Array, inverse_y: Array, y: Array, start: GIGParameters | None
-    ) -> tuple[GIGMember, Array]:
-        del inverse_y, start
-        return Gamma._solve_expectation(jnp.stack([log_y, y]))
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, log_y: float, inverse_y: float, y: float) -> GIGMember:
-        del inverse_y
-        return Gamma.from_expectation(jnp.array([log_y, y]), backend="cpu")
-
 
 @final
 class VarianceGamma(NormalMixture):
-    """The variance gamma law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ Gamma(α, β).
+    """The variance gamma law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ Gamma(α, β) (Madan & Seneta 1990).
 
     GIG(α, 2β, 0) in terms of the generalized hyperbolic family; R's ghyp has λ = α, ψ = 2β.
-    Its density is infinite at μ when α <= d/2.
+    At α = 1 it is the (asymmetric) Laplace law. Its density is infinite at μ when α <= d/2.
     """
 
     joint: JointVarianceGamma
@@ -56,20 +38,39 @@ class VarianceGamma(NormalMixture):
     def from_classical(
         cls,
         mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike | None = None,
+        gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None,
         *,
         alpha: ArrayLike,
         beta: ArrayLike,
         L_Sigma: ArrayLike | None = None,
     ) -> Self:
-        """From location μ (d,), skewness γ (d,), dispersion Σ (d, d) or its Cholesky factor.
+        """From location μ, skewness γ, dispersion Σ and Y ~ Gamma(α, β).
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric law.
+            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            alpha, beta: shape and rate of Y.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
                 or parameters of the subordinator that are not positive.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, Gamma(alpha, beta))
+
+    @classmethod
+    def univariate(
+        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, alpha: ArrayLike, beta: ArrayLike
+    ) -> UnivariateNormalMixture:
+        """The scalar law μ + γ Y + σ √Y Z, for numbers.
+
+        Raises:
+            ValueError: if sigma, alpha or beta is not positive.
+        """
+        law = Gamma(alpha, beta).as_gig()
+        return UnivariateNormalMixture(mu, gamma, sigma, *law)
 
     @property
     def alpha(self) -> Float[Array, ""]:

@@ -1,0 +1,37 @@
+"""What laws are built with: for families of one's own, and for the packages above this one.
+
+Checks of arguments with the messages of this project, and the numerical pieces that the families
+here share. The everyday names are those of `normix_expfam` itself.
+"""
+
+from ._along import along as along
+from ._checks import Rule as Rule
+from ._checks import as_float as as_float
+from ._checks import as_floats as as_floats
+from ._checks import checked as checked
+from ._checks import is_concrete as is_concrete
+from ._checks import is_positive as is_positive
+from ._checks import positive_scalars as positive_scalars
+from ._checks import require as require
+from ._checks import resolve_backend as resolve_backend
+from ._checks import scalars as scalars
+from ._exponent import reach as reach
+from ._gig_density import log_density as gig_log_density
+from ._scipy import frozen_parameters as frozen_parameters
+
+__all__ = [
+    "Rule",
+    "along",
+    "as_float",
+    "as_floats",
+    "checked",
+    "frozen_parameters",
+    "gig_log_density",
+    "is_concrete",
+    "is_positive",
+    "positive_scalars",
+    "reach",
+    "require",
+    "resolve_backend",
+    "scalars",
+]

@@ -1,0 +1,82 @@
+"""Parameters of other packages and papers, in numbers."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from normix_bessel import log_kv
+from normix_expfam.toolbox import as_floats, is_concrete, require
+
+
+class Ghyp(NamedTuple):
+    """R's ghyp: Y ~ GIG(λ, χ, ψ) with density ∝ y^(λ-1) exp(-(χ/y + ψ y)/2), E Y = 1.
+
+    sigma is the dispersion matrix, and in one dimension the number that multiplies √Y.
+    """
+
+    lambda_: Float[Array, ""]
+    chi: Float[Array, ""]
+    psi: Float[Array, ""]
+    mu: Array
+    sigma: Array
+    gamma: Array
+
+    @property
+    def alpha_bar(self) -> Float[Array, ""]:
+        """alpha.bar = √(χψ)."""
+        return jnp.sqrt(self.chi) * jnp.sqrt(self.psi)
+
+
+class Prause(NamedTuple):
+    """GH(λ, α, β, δ, μ) of Prause (1999), with the matrix Δ, det Δ = 1, in more dimensions."""
+
+    lambda_: Float[Array, ""]
+    alpha: Float[Array, ""]
+    beta: Array
+    delta: Float[Array, ""]
+    mu: Array
+    Delta: Array | None = None
+
+
+def rates_of_alpha_bar(
+    owner: str, lambda_: Any, chi: Any, psi: Any, alpha_bar: Any
+) -> tuple[ArrayLike, ArrayLike]:
+    """(χ, ψ) as given, or from ᾱ = √(χψ) with E Y = 1.
+
+    E Y = √(χ/ψ) K_{λ+1}(ᾱ)/K_λ(ᾱ), so ψ = ᾱ K_{λ+1}(ᾱ)/K_λ(ᾱ) and χ = ᾱ²/ψ; at ᾱ = 0 the gamma
+    law with ψ = 2λ, or the inverse gamma law with χ = -2(λ + 1).
+    """
+    if alpha_bar is None:
+        require(chi is not None and psi is not None, owner, "chi, psi", "be given both",
+                f"chi = {chi}, psi = {psi}", "or pass alpha_bar instead")  # fmt: skip
+        return chi, psi
+    require(chi is None and psi is None, owner, "alpha_bar", "not be given beside chi and psi",
+            alpha_bar, "it determines them")  # fmt: skip
+    order, bar = as_floats(owner, lambda_=lambda_, alpha_bar=alpha_bar)
+    if is_concrete(order, bar):
+        require((bar >= 0) & (bar < jnp.inf), owner, "alpha_bar", "be finite and >= 0", alpha_bar,
+                "it is √(χψ)")  # fmt: skip
+        require((bar > 0) | (order > 0) | (order < -1), owner, "alpha_bar",
+                "be > 0 for -1 <= λ <= 0", alpha_bar, "E Y = 1 has no limit there")  # fmt: skip
+    limit = bar == 0
+    inside = jnp.where(limit, 1.0, bar)
+    psi = inside * jnp.exp(log_kv(order + 1, inside) - log_kv(order, inside))
+    chi = inside * (inside / psi)
+    return (
+        jnp.where(limit, jnp.maximum(-2 * (order + 1), 0.0), chi),
+        jnp.where(limit, jnp.maximum(2 * order, 0.0), psi),
+    )
+
+
+def rates_of_prause(
+    owner: str, alpha: ArrayLike, beta: ArrayLike, delta: ArrayLike
+) -> tuple[jax.Array, jax.Array]:
+    """(a, b) = (α² - β², δ²) in one dimension."""
+    alpha, beta, delta = as_floats(owner, alpha=alpha, beta=beta, delta=delta)
+    if is_concrete(alpha, beta, delta):
+        require((alpha >= 0) & (jnp.abs(beta) <= alpha), owner, "alpha", "be >= |beta|", alpha,
+                f"beta is {beta}")  # fmt: skip
+        require(delta >= 0, owner, "delta", "be >= 0", delta, "it is √b")
+    return (alpha - beta) * (alpha + beta), delta**2
