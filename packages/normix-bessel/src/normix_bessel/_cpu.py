@@ -194,4 +194,4 @@ def log_kv_moments(v: np.ndarray, z: np.ndarray, *, covariance: bool) -> KvMomen
         mirrored = parts_cov[negative][:, [0, 2, 1]][:, :, [0, 2, 1]]
         parts_cov[negative] = mirrored * np.outer(flip, flip)
         mean[regular], cov[regular] = parts_mean, parts_cov
-    return KvMoments(log_kv(v, z), v, z, saddle, w, mean, cov if covariance else None)
+    return KvMoments(log_kve(v, z), v, z, saddle, w, mean, cov if covariance else None)

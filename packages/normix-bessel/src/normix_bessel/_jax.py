@@ -178,4 +178,4 @@ def log_kv_moments(v: jax.Array, z: jax.Array, *, covariance: bool) -> KvMoments
     regular = _regular(v, z)
     saddle = jnp.where(regular, sign * _saddle.saddle_point(modulus, argument), jnp.nan)
     w = jnp.where(regular, jnp.hypot(modulus, argument), jnp.nan)
-    return KvMoments(log_kve - z, v, z, saddle, w, jnp.stack([u, f, g], axis=-1), cov)
+    return KvMoments(log_kve, v, z, saddle, w, jnp.stack([u, f, g], axis=-1), cov)

@@ -1,5 +1,6 @@
 """What one pass over the integrand of K_v gives: `KvMoments`."""
 
+import math
 from typing import Any, NamedTuple
 
 Array = Any  # jax.Array from the "jax" backend, numpy.ndarray from "cpu"
@@ -24,7 +25,7 @@ class KvMoments(NamedTuple):
     Every array has the broadcast shape ``(...)`` of v and z, but for the trailing axes named.
 
     Fields:
-        log_kv: log K_v(z), shape (...).
+        log_kve: log(e^z K_v(z)), shape (...).
         order: v, shape (...).
         argument: z, shape (...).
         saddle: t0 = asinh(v/z), shape (...).
@@ -33,16 +34,30 @@ class KvMoments(NamedTuple):
         cov: covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for.
 
     Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders |v| < 7 the covariance, at
-    |v| <= 1/2 also the mean of e^-|t|, can be inf or nan; `log_kv` and its derivatives are not.
+    |v| <= 1/2 also the mean of e^-|t|, can be inf or nan; `log_kve` and its derivatives are not.
     """
 
-    log_kv: Array
+    log_kve: Array
     order: Array
     argument: Array
     saddle: Array
     w: Array
     mean: Array
     cov: Array | None
+
+    @property
+    def log_kv(self) -> Array:
+        """log K_v(z), shape (...)."""
+        return self.log_kve - self.argument
+
+    @property
+    def log_mass(self) -> Array:
+        """log ∫ exp(-½ (w + v) f - ½ (w - v) g) du = log(2 K_v(z)) + w - v t0, shape (...).
+
+        Its absolute error is |v t0| eps, however large z is.
+        """
+        fall = self.order * (self.saddle - self.order / (self.w + self.argument))
+        return self.log_kve - fall + math.log(2)
 
     @property
     def dv(self) -> Array:

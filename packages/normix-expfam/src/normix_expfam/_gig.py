@@ -118,6 +118,16 @@ def gig_moments(
 
 @jax.custom_jvp
 def _moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
+    return moments_and_mass(p, a, b)[0]
+
+
+def moments_and_mass(
+    p: jax.Array, a: jax.Array, b: jax.Array
+) -> tuple[GIGMoments, jax.Array, jax.Array]:
+    """Moments, log ∫ exp(-φ(u)) du with φ the exponent of log Y about its mode, and its error.
+
+    The integral is ψ + w - p log y0, here without subtracting w; the error is in units of eps.
+    """
     inside, p1, a1, b1 = _interior(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)
     psi = jnp.log(2.0).astype(p.dtype) + kv.log_kv + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
@@ -137,12 +147,16 @@ def _moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
         return jnp.where(inside, interior, edge)
 
     log_partition = gammaln(shape) - shape * jnp.log(rate)
-    return GIGMoments(
+    moments = GIGMoments(
         choose(psi, log_partition, log_partition),
         choose(jnp.log(y0) + u, log_x, -log_x),
         choose((1 - u + g) / y0, inverse_x, x),
         choose((1 + u + f) * y0, x, inverse_x),
     )
+    # of the gamma law Γ(s) (e/s)^s
+    edge = gammaln(shape) + shape - shape * jnp.log(shape)
+    mass = choose(kv.log_mass, edge, edge)
+    return moments, mass, jnp.where(inside, jnp.abs(p1 * kv.saddle), shape * jnp.log(1 + shape))
 
 
 @partial(_moments.defjvp, symbolic_zeros=True)

@@ -12,15 +12,28 @@ import jax
 import jax.numpy as jnp
 
 from ._along import along
-from ._gig import by_parameters, gig_moments, mode_of_log
+from ._gig import GIGMoments, by_parameters, gig_moments, mode_of_log, moments_and_mass
 from ._gig_distribution import tails
+
+_LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is still taken
 
 
 @jax.custom_jvp
 def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.Array:
-    """log f(y) at one y > 0; under vmap over y alone, C is computed once."""
+    """log f(y) at y > 0; under vmap over y alone, C is computed once."""
+    return _given_mass(p, a, b, y, _log_mass(p, a, b))
+
+
+def _log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """log C."""
+    both = tails(p, a, b, mode_of_log(p, a, b))
+    return jnp.logaddexp(both.lower, both.upper)
+
+
+def _given_mass(
+    p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, log_mass: jax.Array
+) -> jax.Array:
     y0 = mode_of_log(p, a, b)
-    both = tails(p, a, b, y0)
     up, down = a * y0 / 2, b / y0 / 2
     near = jnp.abs(y - y0) < 0.5 * y0
     r = jnp.where(near, (y - y0) / y0, 0.0)
@@ -28,14 +41,39 @@ def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.A
     # A e^u = a y / 2 and B e^-u = b / (2 y) are finite where e^u or e^-u is not
     rise = jnp.where(near, up * r, a * y / 2 - up) - up * u
     fall = jnp.where(near, -down * r / (1 + r), b / y / 2 - down) + down * u
-    return -(rise + fall) - jnp.log(y) - jnp.logaddexp(both.lower, both.upper)
+    return -(rise + fall) - jnp.log(y) - log_mass
 
 
 @partial(log_density.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     p, a, b, y = primals
-    moments = gig_moments(p, a, b)
-    score = jnp.log(y) - moments.log_y, 1 / y - moments.inverse_y, y - moments.y
-    by_y = (p - 1) / y - a / 2 + b / y / y / 2
     value = log_density(p, a, b, y)
-    return value, along((*by_parameters(score), by_y), tangents, value)
+    return value, along(_slopes(p, a, b, y, gig_moments(p, a, b)), tangents, value)
+
+
+def _slopes(
+    p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, moments: GIGMoments
+) -> tuple[jax.Array, ...]:
+    """The derivatives of log f(y) in p, a, b and y."""
+    score = jnp.log(y) - moments.log_y, 1 / y - moments.inverse_y, y - moments.y
+    return *by_parameters(score), (p - 1) / y - a / 2 + b / y / y / 2
+
+
+@jax.custom_jvp
+def moments_and_log_density(
+    p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array
+) -> tuple[GIGMoments, jax.Array]:
+    """`gig_moments` and `log_density` of equally shaped p, a, b, y, in one pass where it can be."""
+    moments, log_mass, error = moments_and_mass(p, a, b)
+    log_mass = jax.lax.cond(
+        jnp.all(error < _LARGEST_ERROR), lambda: log_mass, lambda: _log_mass(p, a, b)
+    )
+    return moments, _given_mass(p, a, b, y, log_mass)
+
+
+@moments_and_log_density.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    p, a, b, y = primals
+    found = moments_and_log_density(p, a, b, y)
+    moments, slopes = jax.jvp(gig_moments, (p, a, b), tangents[:3])
+    return found, (slopes, along(_slopes(p, a, b, y, moments), tangents, y))

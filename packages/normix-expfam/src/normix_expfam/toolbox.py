@@ -17,6 +17,7 @@ from ._checks import resolve_backend as resolve_backend
 from ._checks import scalars as scalars
 from ._exponent import reach as reach
 from ._gig_density import log_density as gig_log_density
+from ._gig_density import moments_and_log_density as gig_moments_and_log_density
 from ._scipy import frozen_parameters as frozen_parameters
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "checked",
     "frozen_parameters",
     "gig_log_density",
+    "gig_moments_and_log_density",
     "is_concrete",
     "is_positive",
     "positive_scalars",

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from normix_expfam import mode_of_log
-from normix_expfam.toolbox import gig_log_density
+from normix_expfam import GIGMoments, mode_of_log
+from normix_expfam.toolbox import gig_log_density, gig_moments_and_log_density
 
 
 class Posterior(NamedTuple):
@@ -41,18 +41,48 @@ def posterior(p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.
 
 def log_density(
     p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.Array
-) -> tuple[jax.Array, Posterior]:
-    """log f of the whitened rows, without -½ log det Σ, shape (n,), and the law of Y given each.
+) -> jax.Array:
+    """log f of the whitened rows, without -½ log det Σ, shape (n,).
 
     +inf where the density is infinite: at z = 0 for b = 0 and p <= d/2.
     """
+    given, y1, pole = _at_mode(posterior(p, a, b, z, skew))
+    log_joint = _log_joint(p, a, b, z, skew, y1)
+    return jnp.where(pole, jnp.inf, log_joint - gig_log_density(*given, y1))
+
+
+def moments_and_log_density(
+    p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.Array
+) -> tuple[GIGMoments, jax.Array]:
+    """E log Y, E 1/Y, E Y given each row, and `log_density`; at a pole the moments are limits."""
     given = posterior(p, a, b, z, skew)
+    safe, y1, _ = _at_mode(given)
+    moments, log_given = gig_moments_and_log_density(*safe, y1)
+    value = _log_joint(p, a, b, z, skew, y1) - log_given
+    log_prob, *rest = at_pole(given, value, moments)
+    return GIGMoments(moments.log_partition, *rest), log_prob
+
+
+def at_pole(given: Posterior, log_prob: jax.Array, moments: GIGMoments) -> list[jax.Array]:
+    """log f, E log Y, E 1/Y, E Y with their limits at a pole, where Y | x is a point mass at 0."""
+    pole = (given.b == 0) & (given.p <= 0)
+    limits = (jnp.inf, -jnp.inf, jnp.inf, 0.0)
+    values = (log_prob, *moments[1:])
+    return [jnp.where(pole, x, jnp.asarray(y)) for x, y in zip(limits, values, strict=True)]
+
+
+def _at_mode(given: Posterior) -> tuple[Posterior, jax.Array, jax.Array]:
+    """The posterior with another law where it is none, the mode of its log Y, and where."""
     pole = (given.b == 0) & (given.p <= 0)
     safe = Posterior(jnp.where(pole, 1.0, given.p), given.a, jnp.where(pole, 1.0, given.b))
-    y1 = jax.lax.stop_gradient(mode_of_log(*safe))
-    prior = jax.vmap(gig_log_density, in_axes=(None, None, None, 0))(p, a, b, y1)
-    distance = z - y1[:, None] * skew[None, :]
-    normal = -jnp.sum(distance * distance, axis=1) / (2 * y1)
-    normal = normal - z.shape[1] / 2 * (jnp.log(y1) + math.log(2 * math.pi))
-    value = prior + normal - gig_log_density(*safe, y1)
-    return jnp.where(pole, jnp.inf, value), given
+    return safe, jax.lax.stop_gradient(mode_of_log(*safe)), pole
+
+
+def _log_joint(
+    p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.Array, y: jax.Array
+) -> jax.Array:
+    """log f_Y(y) + log N(z; y skew, y I), one y per row."""
+    prior = jax.vmap(gig_log_density, in_axes=(None, None, None, 0))(p, a, b, y)
+    distance = z - y[:, None] * skew[None, :]
+    normal = -jnp.sum(distance * distance, axis=1) / (2 * y)
+    return prior + normal - z.shape[1] / 2 * (jnp.log(y) + math.log(2 * math.pi))

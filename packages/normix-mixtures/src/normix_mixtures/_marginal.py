@@ -27,7 +27,7 @@ from . import _moments as moments
 from ._checks import dispersion_of, full_rank, indices_of, observations, rows, vector, weights_of
 from ._closure import conditional_parts
 from ._conventions import Ghyp
-from ._density import log_density, posterior
+from ._density import at_pole, log_density, moments_and_log_density, posterior
 from ._dispersion import DenseDispersion, Dispersion
 from ._joint import JointNormalMixture, normal_part
 from ._statistics import MixtureStatistics, PosteriorMoments
@@ -306,9 +306,8 @@ class NormalMixture(eqx.Module):
         prior = gig_moments(*law, backend="cpu").log_partition
         normal = z @ skew - self.dimension / 2 * np.log(2 * np.pi)
         log_prob = found.log_partition - prior + normal - self.joint.dispersion.half_log_det()
-        log_prob = jnp.where((given.b == 0) & (given.p <= 0), jnp.inf, log_prob)
-        parts = log_prob, found.log_y, found.inverse_y, found.y
-        return PosteriorMoments(*(jnp.asarray(part, X.dtype) for part in parts))
+        values = at_pole(given, log_prob, found)
+        return PosteriorMoments(*(jnp.asarray(value, X.dtype) for value in values))
 
     def statistics(
         self, X: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
@@ -469,15 +468,14 @@ class NormalMixture(eqx.Module):
 def _log_prob(model: NormalMixture, X: Float[Array, "n d"]) -> Float[Array, " n"]:
     infinite = jnp.any(jnp.isinf(X), axis=1) & ~jnp.any(jnp.isnan(X), axis=1)
     z, skew = model._whitened(jnp.where(infinite[:, None], 0.0, X))
-    value, _ = log_density(*model.joint.subordinator_as_gig(), z, skew)
+    value = log_density(*model.joint.subordinator_as_gig(), z, skew)
     return jnp.where(infinite, -jnp.inf, value - model.joint.dispersion.half_log_det())
 
 
 @eqx.filter_jit
 def _e_step(model: NormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
     z, skew = model._whitened(X)
-    log_prob, given = log_density(*model.joint.subordinator_as_gig(), z, skew)
-    found = gig_moments(*given)
+    found, log_prob = moments_and_log_density(*model.joint.subordinator_as_gig(), z, skew)
     log_prob = log_prob - model.joint.dispersion.half_log_det()
     return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
 

@@ -293,7 +293,7 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
         mean_y, y_at_x = _means(p, a, b, g, x)
         log_tail = jax.nn.log_sigmoid(-log_odds(p, a, b, g, x))
         tilted = jax.nn.log_sigmoid(-log_odds(jnp.where(mean_y < jnp.inf, p + 1, p), a, b, g, x))
-        log_f = log_density(p, a, b, x.reshape(-1, 1), g[None])[0].reshape(x.shape)
+        log_f = log_density(p, a, b, x.reshape(-1, 1), g[None]).reshape(x.shape)
         return _assembled(g, mean_y, tilted - log_tail, log_f - log_tail, y_at_x)
 
     return mean_above(*primals), jax.jvp(by_parts, primals, tangents)[1]

@@ -327,7 +327,7 @@ def _log_prob(law: UnivariateNormalMixture, x: Array) -> Array:
     infinite = jnp.isinf(x)
     skew, z = law._standard(jnp.where(infinite, law.mu, x))
     flat = z.reshape(-1, 1)
-    value = log_density(law.p, law.a, law.b, flat, skew[None])[0].reshape(x.shape)
+    value = log_density(law.p, law.a, law.b, flat, skew[None]).reshape(x.shape)
     return jnp.where(infinite, -jnp.inf, value - jnp.log(law.sigma))
 
 
