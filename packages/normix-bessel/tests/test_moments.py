@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mpmath import mp, mpf
 
 from normix_bessel import log_kv, log_kv_moments
 
@@ -26,6 +27,20 @@ def test_the_logarithm_is_log_kv(reference, moments, backend):
     assert errors.max() <= 5e-14
     np.testing.assert_array_equal(got.order, reference.v)
     np.testing.assert_array_equal(got.argument, reference.z)
+
+
+@BACKENDS
+def test_the_mass_about_the_saddle(reference, moments, held, backend):
+    """log ∫ e^-φ = log 2K + w - v t0, which falls like -log(w)/2, to |v t0| eps whatever z is."""
+    with mp.workdps(40):
+        exact = []
+        for v, z, log_k in zip(reference.v, reference.z, reference.exact("log_kv"), strict=True):
+            v, z = mpf(v), mpf(z)
+            exact.append(mp.log(2) + log_k + mp.hypot(v, z) - v * mp.asinh(v / z))
+    got = moments[backend]
+    size = 1 + np.abs(reference.v * got.saddle)
+    bar = {"jax": 2e-14, "cpu": 5e-13}[backend]  # the latter is that of scipy's kve
+    assert reference.errors_from(exact, got.log_mass, size)[held].max() <= bar
 
 
 @BACKENDS

@@ -25,6 +25,7 @@ from normix_expfam import ExponentialFamily, GIGMember, hook, mode_of_log, sampl
 from normix_expfam.toolbox import gig_log_density
 
 from ._dispersion import DenseDispersion, Dispersion
+from ._normal_part import NormalPart, dimension_of, normal_part
 
 
 class GIGParameters(NamedTuple):
@@ -33,14 +34,6 @@ class GIGParameters(NamedTuple):
     p: Array
     a: Array
     b: Array
-
-
-class NormalPart(NamedTuple):
-    """μ (d,), γ (d,), Σ (d, d)."""
-
-    mu: Array
-    gamma: Array
-    sigma: Array
 
 
 class JointNormalMixture(ExponentialFamily):
@@ -107,7 +100,7 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     def _parts_of_theta(cls, theta: Array) -> tuple[NormalPart, GIGParameters]:
-        d = _dimension_of(theta.shape[0])
+        d = dimension_of(theta.shape[0])
         linear, over_y = theta[3 : 3 + d], theta[3 + d : 3 + 2 * d]
         square = theta[3 + 2 * d :].reshape(d, d)
         precision = -(square + square.T)
@@ -147,7 +140,7 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
-        d = _dimension_of(theta.shape[0])
+        d = dimension_of(theta.shape[0])
         normal, gig = cls._parts_of_theta(theta)
         psi = cls.subordinator_family.from_gig(*gig).log_partition()
         half_log_det = jnp.linalg.slogdet(normal.sigma)[1] / 2
@@ -275,34 +268,3 @@ class JointNormalMixture(ExponentialFamily):
         noise = self.dispersion.colour(z.reshape(-1, self.dimension)).reshape(z.shape)
         mu, gamma = (jnp.broadcast_to(v, z.shape) for v in (self.mu, self.gamma))
         return self.pack(mu + gamma * y[..., None] + noise * jnp.sqrt(y)[..., None], y)
-
-
-def _dimension_of(length: int) -> int:
-    """d from the length 3 + 2 d + d² of θ."""
-    return round((length - 2) ** 0.5) - 1
-
-
-def normal_part(eta: Any, xp: Any, *, symmetric: bool = False) -> NormalPart:
-    """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
-
-    The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
-    γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
-    Σ = E x xᵀ/Y - μ γᵀ - γ μᵀ - E 1/Y μ μᵀ - E Y γ γᵀ. When Y is a point mass to working
-    precision, γ is not determined and 0 is as likely as any value. With γ = 0 given (symmetric),
-    μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ.
-    """
-    d = _dimension_of(eta.shape[0])
-    inverse_y, y = eta[1], eta[2]
-    x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
-    square = eta[3 + 2 * d :].reshape(d, d)
-    if symmetric:
-        mu = over_y / inverse_y
-        return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))
-    spread = y * inverse_y - 1  # >= 0 by Jensen
-    determined = spread > 64 * xp.finfo(eta.dtype).eps
-    where, outer = xp.where, xp.outer
-    gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
-    mu = x - gamma * y
-    sigma = square - outer(mu, gamma) - outer(gamma, mu)
-    sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
-    return NormalPart(mu, gamma, (sigma + sigma.T) / 2)

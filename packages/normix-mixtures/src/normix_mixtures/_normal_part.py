@@ -1,0 +1,44 @@
+"""The M-step of (μ, γ, Σ), in closed form."""
+
+from typing import Any, NamedTuple
+
+from jaxtyping import Array
+
+
+class NormalPart(NamedTuple):
+    """μ (d,), γ (d,), Σ (d, d)."""
+
+    mu: Array
+    gamma: Array
+    sigma: Array
+
+
+def dimension_of(length: int) -> int:
+    """d from the length 3 + 2 d + d² of θ."""
+    return round((length - 2) ** 0.5) - 1
+
+
+def normal_part(eta: Any, xp: Any, *, symmetric: bool = False) -> NormalPart:
+    """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
+
+    The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
+    γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
+    Σ = E x xᵀ/Y - μ γᵀ - γ μᵀ - E 1/Y μ μᵀ - E Y γ γᵀ. When Y is a point mass to working
+    precision, γ is not determined and 0 is as likely as any value. With γ = 0 given (symmetric),
+    μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ.
+    """
+    d = dimension_of(eta.shape[0])
+    inverse_y, y = eta[1], eta[2]
+    x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
+    square = eta[3 + 2 * d :].reshape(d, d)
+    if symmetric:
+        mu = over_y / inverse_y
+        return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))
+    spread = y * inverse_y - 1  # >= 0 by Jensen
+    determined = spread > 64 * xp.finfo(eta.dtype).eps
+    where, outer = xp.where, xp.outer
+    gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
+    mu = x - gamma * y
+    sigma = square - outer(mu, gamma) - outer(gamma, mu)
+    sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
+    return NormalPart(mu, gamma, (sigma + sigma.T) / 2)
