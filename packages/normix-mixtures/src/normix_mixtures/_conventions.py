@@ -73,10 +73,11 @@ def rates_of_alpha_bar(
 def rates_of_prause(
     owner: str, alpha: ArrayLike, beta: ArrayLike, delta: ArrayLike
 ) -> tuple[jax.Array, jax.Array]:
-    """(a, b) = (α² - β², δ²) in one dimension."""
+    """(a, b) = (α² - β², δ²) in one dimension; a = 0 where |β| exceeds α by rounding."""
     alpha, beta, delta = as_floats(owner, alpha=alpha, beta=beta, delta=delta)
+    rounding = 4 * jnp.finfo(alpha.dtype).eps * alpha
     if is_concrete(alpha, beta, delta):
-        require((alpha >= 0) & (jnp.abs(beta) <= alpha), owner, "alpha", "be >= |beta|", alpha,
-                f"beta is {beta}")  # fmt: skip
+        require((alpha >= 0) & (jnp.abs(beta) <= alpha + rounding), owner, "alpha", "be >= |beta|",
+                alpha, f"beta is {beta}")  # fmt: skip
         require(delta >= 0, owner, "delta", "be >= 0", delta, "it is √b")
-    return (alpha - beta) * (alpha + beta), delta**2
+    return jnp.maximum((alpha - beta) * (alpha + beta), 0.0), delta**2

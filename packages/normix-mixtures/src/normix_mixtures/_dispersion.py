@@ -6,6 +6,7 @@ from typing import Any, Self, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
@@ -58,7 +59,7 @@ class Dispersion(eqx.Module):
     @hook
     def free(self) -> Any:
         """Booleans in the structure of this object: which of its numbers are parameters."""
-        return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
+        return jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), self)
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
@@ -107,4 +108,4 @@ class DenseDispersion(Dispersion):
         return self.from_matrix(scatter)
 
     def free(self) -> Any:
-        return jax.tree.map(lambda leaf: jnp.tril(jnp.ones(leaf.shape, bool)), self)
+        return jax.tree.map(lambda leaf: np.tril(np.ones(leaf.shape, bool)), self)

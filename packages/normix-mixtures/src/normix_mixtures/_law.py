@@ -81,9 +81,11 @@ class MixtureLaw(eqx.Module):
     @property
     def n_parameters(self) -> int:
         """Free parameters of the law of X: the gauge takes one from the subordinator."""
-        d = self.dimension
         free = self.subordinator.natural_params().shape[0] - 1
-        return 2 * d + d * (d + 1) // 2 + free
+        dispersion = sum(
+            int(np.sum(leaf)) for leaf in jax.tree.leaves(self.joint.dispersion.free())
+        )
+        return 2 * self.dimension + dispersion + free
 
     @classmethod
     def _from_parts(
@@ -205,12 +207,16 @@ class MixtureLaw(eqx.Module):
         Raises:
             ValueError: if the last axis of x has not length d, or a concrete x has nan.
         """
-        flat, shape = rows(f"{type(self).__name__}.log_prob", x, self.dimension, self.mu.dtype)
-        return _log_prob(self, flat).reshape(shape)
+        return self._log_prob_of("log_prob", x)
 
     def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Density of x, shape (..., d) -> (...); see `log_prob`."""
-        return jnp.exp(self.log_prob(x))
+        return jnp.exp(self._log_prob_of("prob", x))
+
+    def _log_prob_of(self, method: str, x: ArrayLike) -> Float[Array, "*batch"]:
+        owner = f"{type(self).__name__}.{method}"
+        flat, shape = rows(owner, x, self.dimension, self.mu.dtype)
+        return _log_prob(self, flat).reshape(shape)
 
     def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
         """The law of Y given X = x: GIG(p - d/2, a + γᵀΣ⁻¹γ, b + (x - μ)ᵀΣ⁻¹(x - μ)).
@@ -279,7 +285,7 @@ class MixtureLaw(eqx.Module):
 
     def project(self, w: ArrayLike) -> UnivariateNormalMixture:
         """The law of wᵀX for weights w, shape (d,)."""
-        w = jnp.asarray(w, self.mu.dtype)
+        w = vector(f"{type(self).__name__}.project", "w", w).astype(self.mu.dtype)
         require(w.shape == (self.dimension,), f"{type(self).__name__}.project", "w",
                 f"have shape ({self.dimension},)", w.shape,
                 "pass one weight per component")  # fmt: skip

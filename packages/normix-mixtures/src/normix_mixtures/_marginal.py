@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InversionStatus, gig_moments
-from normix_expfam.toolbox import require, resolve_backend
+from normix_expfam.toolbox import is_concrete, require, resolve_backend
 
 from ._checks import observations, rows, weights_of
 from ._density import at_pole, moments_and_log_density, posterior
@@ -55,7 +55,7 @@ class NormalMixture(MixtureLaw):
         ``backend="cpu"`` evaluates the Bessel functions at once with NumPy and SciPy.
 
         Raises:
-            ValueError: if X has not shape (n, d) or is concrete and has nan.
+            ValueError: if X has not shape (n, d) or is concrete and not finite.
         """
         owner = f"{type(self).__name__}.e_step"
         return self._e_step(self._rows(owner, X), resolve_backend(owner, backend))
@@ -65,7 +65,12 @@ class NormalMixture(MixtureLaw):
         require(len(shape) == 2 and shape[1] == self.dimension, owner, "X",
                 f"have shape (n, {self.dimension})", shape,
                 "pass observations in rows")  # fmt: skip
-        return rows(owner, X, self.dimension, self.mu.dtype, name="X")[0]
+        X = rows(owner, X, self.dimension, self.mu.dtype, name="X")[0]
+        if is_concrete(X):
+            bad = np.flatnonzero(~np.all(np.isfinite(X), axis=1))
+            require(bad.size == 0, owner, "X", "be finite", f"inf in row {bad[:1]}",
+                    "drop or repair such rows")  # fmt: skip
+        return X
 
     def _e_step(self, X: Float[Array, "n d"], backend: Backend) -> PosteriorMoments:
         if backend == "jax":

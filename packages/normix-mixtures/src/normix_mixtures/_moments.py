@@ -15,9 +15,8 @@ from normix_expfam import GeneralizedInverseGaussian
 
 def mean(law_of_y: GeneralizedInverseGaussian, mu: jax.Array, gamma: jax.Array) -> jax.Array:
     """E X; for γ = 0 nan where E √Y is infinite."""
-    symmetric = jnp.where(_exists(law_of_y, 0.5), 0.0, jnp.nan)
-    mean_y = law_of_y.mean()
-    return mu + jnp.where((gamma == 0) & (mean_y == jnp.inf), symmetric, gamma * mean_y)
+    value = mu + _times(gamma, law_of_y.mean())
+    return jnp.where((gamma != 0) | _exists(law_of_y, 0.5), value, jnp.nan)
 
 
 def variance(
@@ -33,7 +32,10 @@ def covariance(
 ) -> jax.Array:
     """Cov X = Σ E Y + γ γᵀ Var Y, shape (d, d)."""
     value = _times(sigma, law_of_y.mean()) + _times(jnp.outer(gamma, gamma), law_of_y.var())
-    return jnp.where(_exists(law_of_y, 0.5), value, jnp.nan)
+    # E |X_i X_j| needs E Y^1.5 if one of the two is skewed
+    skewed = gamma != 0
+    exists = (skewed[:, None] == skewed[None, :]) | _exists(law_of_y, 1.5)
+    return jnp.where(exists & _exists(law_of_y, 0.5), value, jnp.nan)
 
 
 def skewness(
@@ -64,4 +66,6 @@ def _exists(law_of_y: GeneralizedInverseGaussian, order: float) -> jax.Array:
 
 def _times(factor: jax.Array, moment: jax.Array) -> jax.Array:
     """factor · moment, 0 where the factor is 0 and the moment does not exist."""
-    return jnp.where((factor == 0) & ~jnp.isfinite(moment), 0.0, factor * moment)
+    absent = (factor == 0) & ~jnp.isfinite(moment)
+    # the product that is not taken must not be 0 · inf, or its derivative is nan
+    return jnp.where(absent, 0.0, factor * jnp.where(absent, 1.0, moment))

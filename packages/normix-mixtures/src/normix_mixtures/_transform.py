@@ -2,13 +2,14 @@
 function here.
 
 exp(s y) turns a into a - 2s, so the value is a ratio of two GIG integrals, one with complex a. Its
-path is moved to the line in log y that runs through the complex saddle y0 = (w + p)/(a - 2s),
-w² = p² + (a - 2s) b. On it the exponent is A f(u) + B h(u) (f = e^u - 1 - u, h = e^-u - 1 + u) with
-A, B = (w ± p)/2, and since Re w² > p² both have positive real parts that exceed their imaginary
-ones in sum: the integrand falls as fast as a real one and hardly turns. Factors before the
-integrals are ratios to s = 0, without the cancellation of two log-partitions.
+path is moved to a line in log y through the complex saddle y0 = (w + p)/(a - 2s), w² = p² +
+(a - 2s) b, and bends from there so that both ends fall like a real integrand. The exponent is
+A f(v) + B h(v) (f = e^v - 1 - v, h = e^-v - 1 + v) with A, B = (w ± p)/2, whose real parts are
+positive since Re w² > p². Factors before the integrals are ratios to s = 0, without the
+cancellation of two log-partitions.
 """
 
+import math
 from itertools import pairwise
 
 import jax
@@ -20,6 +21,7 @@ from normix_expfam.toolbox import reach
 
 _DEPTH = 40.0
 _NODES = 40  # Gauss-Legendre nodes of a panel
+_TURN = 4.0  # u at which the path has half of its final angle
 _EDGES = (6.0, 40.0)  # panels near either end of a range; between them it is an exponential
 
 
@@ -49,25 +51,35 @@ def log_laplace(p: jax.Array, a: jax.Array, b: jax.Array, s: jax.Array) -> jax.A
 
 
 def _log_integral(A: jax.Array, B: jax.Array) -> jax.Array:
-    """log ∫ exp(-A (e^u - 1 - u) - B (e^-u - 1 + u)) du, any shape."""
+    """log ∫ exp(-A (e^v - 1 - v) - B (e^-v - 1 + v)) dv, any shape, Re A, Re B >= 0.
+
+    The path leaves the saddle v = 0 to the right as v = u + i θ(u) with θ from 0 towards -arg A, so
+    that A e^v turns real, however small the real part of A is; to the left likewise with B. It
+    does so slowly, θ'(0) < 1/2, to remain on the slopes of the saddle.
+    """
     none = jnp.zeros_like(A.real)
     nodes, weights = (
         jnp.asarray(table, none.dtype).reshape((1,) * none.ndim + (-1,))
         for table in np.polynomial.legendre.leggauss(_NODES)
     )
+    largest = 0.97 * math.log(float(jnp.finfo(none.dtype).max))
     total = jnp.zeros_like(A)
     for up, down in ((A, B), (B, A)):  # u > 0, and u < 0 mirrored
-        end = jax.lax.stop_gradient(reach(none, up.real, down.real, _DEPTH, steps=4))
+        angle = -jnp.angle(up)[..., None]
+        end = reach(none, 0.5 * jnp.abs(up), down.real, _DEPTH, steps=4)
+        end = jax.lax.stop_gradient(end)
         near, far = (jnp.minimum(edge, end / 2) for edge in _EDGES)
         edges = [none, near, far, end - far, end - near, end]
         for low, high in pairwise(edges):
             half = (high - low)[..., None] / 2
             u = low[..., None] + half * (1 + nodes)
-            e = jnp.expm1(u)
-            d = -e / (1 + e)
-            f, g, weight = (
-                jax.lax.complex(x, jnp.zeros_like(x)) for x in (e - u, d + u, half * weights)
-            )
-            exponent = up[..., None] * f + down[..., None] * g
+            turn = jax.lax.stop_gradient(angle / (_TURN + u))
+            v = jax.lax.complex(u, turn * u)
+            # where e^u is not a number its factor is 0: a limit of the family
+            near_v = jax.lax.complex(jnp.minimum(u, largest), turn * u)
+            grow, fall = jnp.expm1(near_v), jnp.expm1(-near_v)
+            exponent = up[..., None] * (grow - v) + down[..., None] * (fall + v)
+            speed = turn * _TURN / (_TURN + u)
+            weight = jax.lax.complex(half * weights, half * weights * speed)
             total = total + jnp.sum(weight * jnp.exp(-exponent), -1)
     return jnp.log(total)
