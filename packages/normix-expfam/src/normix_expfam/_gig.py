@@ -178,7 +178,8 @@ def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     edge = _gamma_covariance(*_gamma_form(p, a, b, limit))
     swap = jnp.array([0, 2, 1])
     sign = jnp.array([-1.0, 1.0, 1.0], p.dtype)
-    mirrored = edge[..., swap, :][..., swap] * (sign[:, None] * sign[None, :])
+    signs = (sign[:, None] * sign[None, :]).reshape((1,) * p.ndim + (3, 3))
+    mirrored = edge[..., swap, :][..., swap] * signs
     edge = jnp.where(gamma[..., None, None], edge, mirrored)
     outer = jnp.where(limit[..., None, None], edge, jnp.nan)
     return jnp.where(inside[..., None, None], interior, outer)

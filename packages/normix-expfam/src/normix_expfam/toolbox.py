@@ -18,6 +18,7 @@ from ._checks import scalars as scalars
 from ._exponent import reach as reach
 from ._gig_density import log_density as gig_log_density
 from ._gig_density import moments_and_log_density as gig_moments_and_log_density
+from ._gig_distribution import tails as gig_tails
 from ._scipy import frozen_parameters as frozen_parameters
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "frozen_parameters",
     "gig_log_density",
     "gig_moments_and_log_density",
+    "gig_tails",
     "is_concrete",
     "is_positive",
     "positive_scalars",

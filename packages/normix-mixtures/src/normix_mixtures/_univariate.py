@@ -333,13 +333,17 @@ def _log_prob(law: UnivariateNormalMixture, x: Array) -> Array:
 
 @jax.jit
 def _log_odds(law: UnivariateNormalMixture, x: Array) -> Array:
-    skew, z = law._standard(x)
-    return log_odds(law.p, law.a, law.b, skew, z)
+    infinite = jnp.isinf(x)
+    skew, z = law._standard(jnp.where(infinite, law.mu, x))
+    return jnp.where(infinite, x, log_odds(law.p, law.a, law.b, skew, z))
 
 
 @jax.jit
 def _quantile(law: UnivariateNormalMixture, odds: Array) -> Array:
-    return law.mu + law.sigma * quantile(law.p, law.a, law.b, law.gamma / law.sigma, odds)
+    infinite = jnp.isinf(odds)
+    skew = law.gamma / law.sigma
+    z = quantile(law.p, law.a, law.b, skew, jnp.where(infinite, 0.0, odds))
+    return jnp.where(infinite, odds, law.mu + law.sigma * z)
 
 
 @jax.jit
@@ -355,8 +359,8 @@ def _tail_mean(law: UnivariateNormalMixture, x: Array, *, above: bool) -> Array:
 
 @jax.jit
 def _mean_above(law: UnivariateNormalMixture, x: Array) -> Array:
-    skew, z = law._standard(x)
-    finite = jnp.isfinite(z)
-    inside = mean_above(law.p, law.a, law.b, skew, jnp.where(finite, z, 0.0))
+    finite = jnp.isfinite(x)
+    skew, z = law._standard(jnp.where(finite, x, law.mu))
+    inside = mean_above(law.p, law.a, law.b, skew, z)
     edge = jnp.where(x == -jnp.inf, law.mean(), x)
     return jnp.where(finite, law.mu + law.sigma * inside, edge)
