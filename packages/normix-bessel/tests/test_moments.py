@@ -188,3 +188,15 @@ def test_moments_are_differentiable(reference, derivatives):
 
     got = np.asarray(slope(v, z))[same]
     np.testing.assert_allclose(got, derivatives["dvv"][same], rtol=1e-9)
+
+
+def test_means_of_wide_batches_are_those_of_the_rule():
+    """A batch with w >= 64 throughout takes the uniform expansion; one other element prevents it."""
+    rng = np.random.default_rng(1)
+    angle, w = rng.uniform(-np.pi / 2, np.pi / 2, 400), 10 ** rng.uniform(1.81, 7, 400)
+    v, z = w * np.sin(angle), np.maximum(w * np.cos(angle), 1e-3)
+    wide = log_kv_moments(v, z, covariance=False).mean
+    rule = log_kv_moments(np.append(v, 1.0), np.append(z, 1.0), covariance=False).mean[:-1]
+    np.testing.assert_allclose(wide[:, 1:], rule[:, 1:], rtol=1e-14)
+    # of the mean of u the rule knows what is above eps times its standard deviation
+    assert np.max(np.abs(wide[:, 0] - rule[:, 0]) * np.sqrt(w)) <= 1e-15

@@ -109,9 +109,11 @@ def _end_of_chain(
     series: Elementwise,
     saddle: Callable[..., Results],
     small_order: Elementwise | None = None,
+    expansion: Elementwise | None = None,
 ) -> Callable[[jax.Array, jax.Array], Results]:
     """The gathered form, whose derivatives are those of the plain one."""
-    fast = gathered(series, partial(saddle, adaptive=True), small_order=small_order)
+    adaptive = partial(saddle, adaptive=True)
+    fast = gathered(series, adaptive, small_order=small_order, expansion=expansion)
     function = jax.custom_jvp(partial(at, fast))
     function.defjvp(partial(jax.jvp, partial(at, chosen(series, saddle))))
     return function
@@ -121,7 +123,9 @@ def _end_of_chain(
 _hessian = _end_of_chain(
     _hessian_at, _small_argument.hessian, _saddle.hessian, _small_order.hessian
 )
-_mean = _end_of_chain(_moments_at, _small_argument.mean, _saddle.mean)
+_mean = _end_of_chain(
+    _moments_at, _small_argument.mean, _saddle.mean, expansion=_uniform.mean
+)  # fmt: skip
 _covariance = _end_of_chain(_moments_at, _small_argument.covariance, _saddle.covariance)
 
 

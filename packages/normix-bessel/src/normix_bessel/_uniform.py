@@ -42,13 +42,37 @@ def value(v: jax.Array, z: jax.Array) -> tuple[jax.Array]:
 def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """(log(e^z K), ∂v, ∂z), from ∂v (v t0 - w) = t0 and ∂z (v t0 - w + z) = -v² / (z (w + z))."""
     t0, w = saddle_point(v, z), jnp.hypot(v, z)
-    x, p, r = 1 / w, v / w, z / w
+    p, r = v / w, z / w
+    log_kve, along_w, along_square = _slopes(v, z, t0, w)
+    dv = t0 + (p * along_w + r * r * along_square)
+    dz = -p * (v / (w + z)) / r + r * (along_w - p * along_square)
+    return log_kve, dv, dz
+
+
+def _slopes(v: jax.Array, z: jax.Array, t0: jax.Array, w: jax.Array) -> tuple[jax.Array, ...]:
+    """log(e^z K), and the derivatives of the logarithm of its sum.
+
+    Along w, as ∂v w = p and ∂z w = r; along v²/w² without the factor r that its derivatives
+    ∂v = 2 p r² / w and ∂z = -2 p² r / w have in common, with p = v/w, r = z/w.
+    """
+    x, p = 1 / w, v / w
     square, one = p * p, jnp.ones_like(v)
     total, by_x = jax.jvp(lambda x: _sum(x, square), (x,), (one,))
     _, by_square = jax.jvp(lambda s: _sum(x, s), (square,), (one,))
-    # along w, as ∂v w = v/w and ∂z w = z/w; along v²/w², with ∂v = 2 p r² / w, ∂z = -2 p² r / w
     along_w = -x * (0.5 + x * by_x / total)
-    along_square = 2 * x * p * r * (by_square / total)
-    dv = t0 + (p * along_w + r * along_square)
-    dz = -p * (v / (w + z)) / r + (r * along_w - p * along_square)
-    return _log_kve(v, z, t0, w, total), dv, dz
+    return _log_kve(v, z, t0, w, total), along_w, 2 * x * p * (by_square / total)
+
+
+def mean(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+    """log(e^z K) and the means of u, f and g (`KvMoments`), v >= 0.
+
+    E u = ∂v log K - t0. With C = E cosh u - 1 and S = E sinh u, E sinh t = sinh t0 gives
+    S = -p C, and E cosh t = -∂z log K gives C = (E cosh t - cosh t0) / r; so E f = C + S - E u and
+    E g = C - S + E u.
+    """
+    t0, w = saddle_point(v, z), jnp.hypot(v, z)
+    p, r = v / w, z / w
+    log_kve, along_w, along_square = _slopes(v, z, t0, w)
+    u = p * along_w + r * r * along_square
+    excess = p * along_square - along_w
+    return log_kve, u, excess * (r * r / (1 + p)) - u, excess * (1 + p) + u
