@@ -239,7 +239,7 @@ def test_a_sibling_import_is_found(text):
 
 
 def public_modules(modules: Iterable[Source]) -> list[str]:
-    """Modules that a user could take for public, apart from `testing`, `toolbox` and the families."""
+    """Modules a user could take for public, apart from `testing`, `toolbox` and the families."""
     return [
         module.name
         for module in modules
