@@ -66,7 +66,7 @@ def test_to_family_is_the_closest_member(family, make):
     model = make("gh", 2)
     found = to_family(model, family)
     eta = model.joint.expectation_params()
-    own = np.array(family._joint_class().subordinator_family.gig_statistics)
+    own = np.array(family.joint_family.subordinator_family.gig_statistics)
     np.testing.assert_allclose(found.joint.expectation_params()[own], eta[own], rtol=1e-9)
     best = float(fit(eta, found.joint))
     rng = np.random.default_rng(1)

@@ -28,6 +28,6 @@ def to_family(model: NormalMixture, family: type[Family]) -> Family:
     Raises:
         ValueError: if the subordinator has an infinite mean statistic that the family matches.
     """
-    joint, target = model.joint, family._joint_class()
+    joint, target = model.joint, family.joint_family
     subordinator = project(joint.subordinator, target.subordinator_family)
     return family._wrap(target._assemble(joint.mu, joint.gamma, joint.dispersion, subordinator))

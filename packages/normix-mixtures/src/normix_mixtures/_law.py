@@ -4,7 +4,6 @@ Density and law of Y given X are those of `_density`, moments those of `_moments
 those of `_closure`.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -38,15 +37,15 @@ class MixtureLaw(eqx.Module):
 
     joint: eqx.AbstractVar[JointNormalMixture]
 
-    @classmethod
-    @abstractmethod
-    def _joint_class(cls) -> type[JointNormalMixture]:
-        """The joint family that belongs to this marginal one."""
+    joint_family: eqx.AbstractClassVar[type[JointNormalMixture]]
+    """The joint family that belongs to this marginal one."""
 
     @classmethod
-    @abstractmethod
-    def _wrap(cls, joint: Any) -> Self:
+    def _wrap(cls, joint: JointNormalMixture) -> Self:
         """The marginal law of this joint law."""
+        family: Any = cls
+        model: Self = family(joint)
+        return model
 
     @property
     def mu(self) -> Float[Array, " d"]:
@@ -105,7 +104,7 @@ class MixtureLaw(eqx.Module):
         dispersion = dispersion_of(owner, sigma, L_Sigma, mu.shape[0])
         dtype = jnp.result_type(float) if not jnp.issubdtype(mu.dtype, jnp.floating) else mu.dtype
         parts = jax.tree.map(lambda leaf: leaf.astype(dtype), (gamma, dispersion, subordinator))
-        return cls._wrap(cls._joint_class()._assemble(mu, *parts))
+        return cls._wrap(cls.joint_family._assemble(mu, *parts))
 
     def normalize(self) -> Self:
         """The same law in the gauge in which log Y has its mode at 0."""

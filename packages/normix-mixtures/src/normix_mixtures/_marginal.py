@@ -143,7 +143,7 @@ class NormalMixture(MixtureLaw):
         The CPU backend raises where the JAX one returns a status.
         """
         backend = resolve_backend(f"{type(self).__name__}.m_step", backend)
-        family = self._joint_class()
+        family = self.joint_family
         eta = statistics.mean_statistics()
         normal = normal_part(eta, jnp, symmetric=symmetric)
         if backend == "cpu":
@@ -173,11 +173,9 @@ def _moment_start(family: type[M], X: Float[Array, "n d"]) -> M:
     centred = X - mean[None, :]
     covariance = DenseDispersion.from_matrix(centred.T @ centred / X.shape[0])
     subordinator = family._start_subordinator(X)
-    unit = family._joint_class()._assemble(mean, jnp.zeros_like(mean), covariance, subordinator)
+    unit = family.joint_family._assemble(mean, jnp.zeros_like(mean), covariance, subordinator)
     mean_y = gig_moments(*unit.subordinator_as_gig()).y
     scale = jnp.broadcast_to(1 / jnp.sqrt(mean_y), mean.shape)
     return family._wrap(
-        family._joint_class()._assemble(
-            mean, unit.gamma, unit.dispersion.scaled(scale), subordinator
-        )
+        family.joint_family._assemble(mean, unit.gamma, unit.dispersion.scaled(scale), subordinator)
     )

@@ -1,6 +1,6 @@
 """The generalized hyperbolic family: Y ~ GIG(p, a, b), limits included."""
 
-from typing import Any, ClassVar, Self, final
+from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -42,6 +42,8 @@ class GeneralizedHyperbolic(NormalMixture):
     Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). Other conventions: `from_ghyp`
     and `from_prause`.
     """
+
+    joint_family: ClassVar[type[JointNormalMixture]] = JointGeneralizedHyperbolic
 
     joint: JointGeneralizedHyperbolic
 
@@ -169,14 +171,6 @@ class GeneralizedHyperbolic(NormalMixture):
     def b(self) -> Float[Array, ""]:
         """Rate of 1/Y in the subordinator."""
         return self.joint.subordinator.b
-
-    @classmethod
-    def _joint_class(cls) -> type[JointNormalMixture]:
-        return JointGeneralizedHyperbolic
-
-    @classmethod
-    def _wrap(cls, joint: Any) -> Self:
-        return cls(joint)
 
     @classmethod
     def _start_subordinator(cls, like: Array) -> GIGMember:

@@ -1,6 +1,6 @@
 """The normal inverse gamma family, the skewed t law: Y ~ InverseGamma(α, β)."""
 
-from typing import Any, ClassVar, Self, final
+from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -32,6 +32,8 @@ class NormalInverseGamma(NormalMixture):
     With β = α it has 2α degrees of freedom and scale matrix Σ, and for γ = 0 is Student's t; see
     `skewed_t`. GIG(-α, 0, 2β) in terms of the generalized hyperbolic family.
     """
+
+    joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGamma
 
     joint: JointNormalInverseGamma
 
@@ -106,14 +108,6 @@ class NormalInverseGamma(NormalMixture):
     def beta(self) -> Float[Array, ""]:
         """Scale of the subordinator."""
         return self.joint.subordinator.beta
-
-    @classmethod
-    def _joint_class(cls) -> type[JointNormalMixture]:
-        return JointNormalInverseGamma
-
-    @classmethod
-    def _wrap(cls, joint: Any) -> Self:
-        return cls(joint)
 
     @classmethod
     def _start_subordinator(cls, like: Array) -> GIGMember:

@@ -1,6 +1,6 @@
 """The normal inverse Gaussian family: Y ~ InverseGaussian(μ_Y, λ)."""
 
-from typing import Any, ClassVar, Self, final
+from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -30,6 +30,8 @@ class NormalInverseGaussian(NormalMixture):
 
     GIG(-1/2, λ/μ_Y², λ) in terms of the generalized hyperbolic family (Barndorff-Nielsen 1997).
     """
+
+    joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGaussian
 
     joint: JointNormalInverseGaussian
 
@@ -80,14 +82,6 @@ class NormalInverseGaussian(NormalMixture):
     def lam(self) -> Float[Array, ""]:
         """Shape of the subordinator."""
         return self.joint.subordinator.lam
-
-    @classmethod
-    def _joint_class(cls) -> type[JointNormalMixture]:
-        return JointNormalInverseGaussian
-
-    @classmethod
-    def _wrap(cls, joint: Any) -> Self:
-        return cls(joint)
 
     @classmethod
     def _start_subordinator(cls, like: Array) -> GIGMember:

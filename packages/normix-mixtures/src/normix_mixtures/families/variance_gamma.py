@@ -1,6 +1,6 @@
 """The variance gamma family: Y ~ Gamma(α, β)."""
 
-from typing import Any, ClassVar, Self, final
+from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -31,6 +31,8 @@ class VarianceGamma(NormalMixture):
     GIG(α, 2β, 0) in terms of the generalized hyperbolic family; R's ghyp has λ = α, ψ = 2β.
     At α = 1 it is the (asymmetric) Laplace law. Its density is infinite at μ when α <= d/2.
     """
+
+    joint_family: ClassVar[type[JointNormalMixture]] = JointVarianceGamma
 
     joint: JointVarianceGamma
 
@@ -81,14 +83,6 @@ class VarianceGamma(NormalMixture):
     def beta(self) -> Float[Array, ""]:
         """Rate of the subordinator."""
         return self.joint.subordinator.beta
-
-    @classmethod
-    def _joint_class(cls) -> type[JointNormalMixture]:
-        return JointVarianceGamma
-
-    @classmethod
-    def _wrap(cls, joint: Any) -> Self:
-        return cls(joint)
 
     @classmethod
     def _start_subordinator(cls, like: Array) -> GIGMember:
