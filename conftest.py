@@ -22,3 +22,15 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("shared/data is not beside this checkout; it is not part of the repository")
     return _SHARED_DATA
+
+
+_MAPS = Path("/proc/self/maps")
+_MANY_MAPS = 30_000  # of the 65 530 that Linux grants a process; one test adds up to 10 000
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory_maps():
+    """Compiled functions are mapped memory; XLA crashes when a process has no more of it."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
