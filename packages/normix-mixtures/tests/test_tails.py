@@ -505,6 +505,17 @@ def test_quantiles_of_the_laws_above(name):
         assert_relative([back], [q], 1e-9, (name, side, float(x)))
 
 
+@pytest.mark.parametrize("skew", [0.0, -1e-3, 40.0])
+def test_quantiles_past_the_last_square(skew):
+    """x² overflows from 1e154 on; the quantile is a power there, and infinite past 1e308."""
+    law = law_of((0.0, skew, 1.0, -0.3 if skew == 0 else -0.6, 0.0, 2.0))
+    lower, upper, cdf, sf = round_trip(law, PROBABILITIES)
+    heavy, back = (upper, sf) if skew >= 0 else (lower, cdf)
+    assert 1e160 < abs(heavy[2]) < 1e170
+    assert np.all(np.abs(heavy[:2]) == np.inf)
+    assert_relative(back[2:], PROBABILITIES[2:], 1e-9, skew)
+
+
 # --- derivatives
 
 

@@ -377,7 +377,8 @@ def test_symmetric_laws_have_one_shortfall():
         law = law_of((0.0, 0.0, 1.4, p, a, b))
         got = at_probabilities(law, padded([0.3, 0.5, 0.9, 0.99]))
         np.testing.assert_allclose(got["return"], got["loss"], rtol=1e-12, err_msg=f"{p}")
-        np.testing.assert_allclose(got["var_return"], got["var_loss"], rtol=1e-12, atol=1e-14)
+        # the median, 0, to the rounding of its odds
+        np.testing.assert_allclose(got["var_return"], got["var_loss"], rtol=1e-12, atol=1e-13)
 
 
 def test_shortfall_is_infinite_where_the_tail_has_no_mean():

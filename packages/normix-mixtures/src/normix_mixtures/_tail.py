@@ -67,7 +67,8 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
     """x with `log_odds` as given, any shape, of one law; ±inf at ±inf, nan at nan.
 
     Newton's method inside a bracket, in τ with x = g y0 + s sinh τ and for asinh of the log-odds:
-    power tails, exponential and normal ones are then all nearly straight.
+    power tails, exponential and normal ones are then all nearly straight. Past the last x with a
+    square there are power tails only, log x linear in the logarithm of the tail.
     """
     solvable = jnp.isfinite(odds)
     target = jnp.where(solvable, odds, 0.0)
@@ -75,37 +76,45 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
     centre, width = g * y0, 1 + a * y0 / 2 + b / y0 / 2
     unit = jnp.sqrt(y0) * jnp.sqrt(1 + g * g * y0 / width)
     eps = jnp.finfo(odds.dtype).eps
-    # x² is a number
     most = 0.45 * math.log(float(jnp.finfo(odds.dtype).max)) - jnp.abs(jnp.log(unit))
     goal = jnp.arcsinh(target)
 
     def body(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        t, low, high, done, count = state
-        both = tails(p, a, b, g, centre + unit * jnp.sinh(t))
+        t, low, high, last, beyond, done, count = state
+        x = centre + unit * jnp.sinh(t)
+        both = tails(p, a, b, g, x)
         value = both.log_lower - both.log_upper
         miss = jnp.arcsinh(value) - goal
         low, high = jnp.where(miss < 0, t, low), jnp.where(miss < 0, high, t)
         slope = jnp.exp(both.log_density - both.log_lower - both.log_upper)
         step = miss * jnp.hypot(1.0, value) / (slope * unit * jnp.cosh(t))
-        new = t - step
-        fits = (new >= low) & (new <= high)
-        new = jnp.where(fits, new, (jnp.maximum(low, -most) + jnp.minimum(high, most)) / 2)
-        new = jnp.clip(new, -most, most)
-        rested = jnp.abs(new - t) <= 4 * eps * jnp.abs(t)
         # next to a pole of the density rounding of the odds is all that is left
         near = jnp.abs(value - target) <= 512 * eps
-        settled = done | rested | near | (jnp.abs(miss) <= 16 * eps * (1 + jnp.abs(goal)))
-        return jnp.where(done, t, new), low, high, settled, count + 1
+        reached = near | (jnp.abs(miss) <= 16 * eps * (1 + jnp.abs(goal)))
+        # a step over both sides that is not half the last one may be part of a cycle
+        stalls = jnp.isfinite(high - low) & (jnp.abs(step) > jnp.abs(last) / 2)
+        newton = (t - step > low) & (t - step < high) & ~stalls
+        middle = (jnp.maximum(low, -most) + jnp.minimum(high, most)) / 2
+        new = jnp.clip(jnp.where(newton, t - step, jnp.where(reached, t, middle)), -most, most)
+        rested = jnp.abs(new - t) <= 4 * eps * jnp.abs(t)
+        at_end = rested & ~reached & (jnp.abs(t) >= most)
+        log_tail = jnp.where(x > 0, both.log_upper, both.log_lower)
+        fall = log_tail - jax.nn.log_sigmoid(jnp.where(x > 0, -target, target))
+        power = jnp.exp(both.log_density - log_tail) * jnp.abs(x)
+        beyond = jnp.where(done | ~at_end, beyond, fall / power)
+        settled = done | rested | reached
+        return jnp.where(done, t, new), low, high, new - t, beyond, settled, count + 1
 
     def proceed(state: tuple[jax.Array, ...]) -> jax.Array:
-        return ~jnp.all(state[3]) & (state[4] < _QUANTILE_STEPS)
+        return ~jnp.all(state[5]) & (state[6] < _QUANTILE_STEPS)
 
     infinite = jnp.full_like(target, jnp.inf)
     first: tuple[jax.Array, ...] = (
-        jnp.clip(goal, -most, most), -infinite, infinite, ~solvable, jnp.array(0)
+        jnp.clip(goal, -most, most), -infinite, infinite, infinite,
+        jnp.zeros_like(target), ~solvable, jnp.array(0),
     )  # fmt: skip
-    x = centre + unit * jnp.sinh(jax.lax.while_loop(proceed, body, first)[0])
-    return jnp.where(solvable, x, odds)
+    t, *_, beyond, _, _ = jax.lax.while_loop(proceed, body, first)
+    return jnp.where(solvable, (centre + unit * jnp.sinh(t)) * jnp.exp(beyond), odds)
 
 
 @partial(quantile.defjvp, symbolic_zeros=True)
