@@ -4,17 +4,18 @@ All come from `_tail_integral.tails`; derivatives in closed form, in terms of ta
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from normix_expfam import gig_moments, mode_of_log
 from normix_expfam.toolbox import along
 
-from ._density import log_density
-from ._tail_integral import tails
+from ._tail_integral import Tails, tails
 
 _QUANTILE_STEPS = 100  # 4 to 9 are usual
 
@@ -28,38 +29,42 @@ def log_odds(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Arra
 
 
 def _slopes(
-    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
-) -> tuple[jax.Array, ...]:
-    """The derivatives of the log-odds in p, a, b, g and x."""
-    orders = jnp.stack([p, p - 1, p + 1])
-    three = jax.vmap(tails, in_axes=(0, None, None, None, None))(orders, a, b, g, x)
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array, moved: Sequence[Any]
+) -> tuple[jax.Array, jax.Array]:
+    """Of the log-odds: the derivative in x, and the change along tangents of p, a, b and g."""
+    if all(isinstance(tangent, SymbolicZero) for tangent in moved):
+        return _by_x(tails(p, a, b, g, x)), jnp.zeros_like(x)
+    three = _tilted([p, p - 1, p + 1], a, b, g, x)
     both = jax.tree.map(lambda part: part[0], three)
     mean = gig_moments(p, a, b)
+    y_at_x = gig_moments(p - 0.5 + 0 * x, a + g * g + 0 * x, b + x * x).y
     # E (Y; tail) = E Y times the probability of the tail for p + 1, and 1/Y goes with p - 1
     one = jnp.where(both.upper[None], three.log_upper, three.log_lower)
     lean_inverse, lean = jnp.expm1(one[1] - one[0]), jnp.expm1(one[2] - one[0])
     # dΔ = dF / (F S): by the score of Y in the tail, and by f dx - f E(Y | x) dg
     by_score = jnp.where(both.upper, -jnp.exp(-both.log_lower), jnp.exp(-both.log_upper))
-    by_x = jnp.exp(both.log_density - both.log_lower - both.log_upper)
-    like = jnp.zeros_like(x)
-    y_at_x = gig_moments(p - 0.5 + like, a + g * g + like, b + x * x).y
-    return (
+    by_x = _by_x(both)
+    slopes = (
         by_score * (both.log_y - mean.log_y),
         -by_score * mean.y * lean / 2,
         -by_score * mean.inverse_y * lean_inverse / 2,
         -by_x * y_at_x,
-        by_x,
     )
+    return by_x, along(slopes, moved, x)
+
+
+def _by_x(both: Tails) -> jax.Array:
+    return jnp.exp(both.log_density - both.log_lower - both.log_upper)
 
 
 @partial(log_odds.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    p, a, b, g, x = primals
+    *law, x = primals
+    *moved, step = tangents
     finite = jnp.isfinite(x)
-    slopes = _slopes(p, a, b, g, jnp.where(finite, x, 0.0))
-    slopes = tuple(jnp.where(finite, slope, 0.0) for slope in slopes)
-    value = log_odds(*primals)
-    return value, along(slopes, tangents, value)
+    by_x, change = _slopes(*law, jnp.where(finite, x, 0.0), moved)
+    change = along([by_x], [step], x) + change
+    return log_odds(*primals), jnp.where(finite, change, 0.0)
 
 
 @jax.custom_jvp
@@ -120,13 +125,12 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
 @partial(quantile.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     *law, odds = primals
+    *moved, step = tangents
     x = quantile(*law, odds)
     finite = jnp.isfinite(x)
-    p, a, b, g = law
-    *by_law, by_x = _slopes(p, a, b, g, jnp.where(finite, x, 0.0))
-    slopes = [jnp.where(finite, -slope / by_x, 0.0) for slope in by_law]
-    slopes.append(jnp.where(finite, 1 / by_x, 0.0))
-    return x, along(slopes, tangents, x)
+    by_x, change = _slopes(*law, jnp.where(finite, x, 0.0), moved)
+    moved_x = along([1 / by_x], [step], x) - change / by_x
+    return x, jnp.where(finite, moved_x, 0.0)
 
 
 @jax.custom_jvp
@@ -135,43 +139,88 @@ def mean_above(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Ar
 
     E (Y; X > x) = E Y times the probability of X > x under the law of Y tilted by y, p + 1 for p.
     """
-    mean_y, y_at_x = _means(p, a, b, g, x)
-    exists = mean_y < jnp.inf
-    orders = jnp.stack([p, jnp.where(exists, p + 1, p)])
-    two = jax.vmap(tails, in_axes=(0, None, None, None, None))(orders, a, b, g, x)
-    tilted, log_tail = two.log_upper[1], two.log_upper[0]
-    hazard = two.log_density[0] - log_tail
-    value = _assembled(g, mean_y, tilted - log_tail, hazard, y_at_x)
-    # the light tail of a law without a mean has one: E (Y | X > x) is finite for g < 0
-    y = jnp.where(two.upper[0], two.y[0], jnp.nan)
-    light = g * y + jnp.exp(hazard) * y_at_x
-    return jnp.where(~exists & (g < 0), light, value)
+    return _mean_and_hazard(p, a, b, g, x)[0]
 
 
-def _means(
+def _mean_and_hazard(
     p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """E Y, and E (Y | X = x)."""
-    like = jnp.zeros_like(x)
-    given = gig_moments(p - 0.5 + like, a + g * g + like, b + x * x)
-    return gig_moments(p, a, b).y, given.y
+    """E (X | X > x) and f(x)/P(X > x)."""
+    mean_y = gig_moments(p, a, b).y
+    two = _tilted([p, _order(p + 1, p, mean_y)], a, b, g, x)
+    hazard = jnp.exp(two.log_density[0] - two.log_upper[0])
+    y_at_x = gig_moments(p - 0.5 + 0 * x, a + g * g + 0 * x, b + x * x).y
+    return _drift(g, _y_above(mean_y, g, two, 0)) + hazard * y_at_x, hazard
 
 
-def _assembled(
-    g: jax.Array, mean_y: jax.Array, lean: jax.Array, hazard: jax.Array, y_at_x: jax.Array
-) -> jax.Array:
-    drift = g * mean_y * jnp.exp(lean)
-    drift = jnp.where((g == 0) & (mean_y == jnp.inf), 0.0, drift)
-    return drift + jnp.exp(hazard) * y_at_x
-
-
-@mean_above.defjvp
+@partial(mean_above.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    def by_parts(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) -> jax.Array:
-        mean_y, y_at_x = _means(p, a, b, g, x)
-        log_tail = jax.nn.log_sigmoid(-log_odds(p, a, b, g, x))
-        tilted = jax.nn.log_sigmoid(-log_odds(jnp.where(mean_y < jnp.inf, p + 1, p), a, b, g, x))
-        log_f = log_density(p, a, b, x.reshape(-1, 1), g[None]).reshape(x.shape)
-        return _assembled(g, mean_y, tilted - log_tail, log_f - log_tail, y_at_x)
+    """In x, hazard times E (X | X > x) - x; in the law, the covariance with its score.
 
-    return mean_above(*primals), jax.jvp(by_parts, primals, tangents)[1]
+    E (X s(Y) | X > x) = g E (Y s(Y) | X > x) + hazard E (Y s(Y) | X = x).
+    """
+    p, a, b, g, x = primals
+    *moved, step = tangents
+    if all(isinstance(tangent, SymbolicZero) for tangent in moved):
+        mean, hazard = _mean_and_hazard(*primals)
+        return mean, along([hazard * (mean - x)], [step], x)
+    before, lifted = gig_moments(p, a, b), gig_moments(p + 1, a, b)
+    orders = [
+        p,
+        _order(p + 1, p, before.y),
+        _order(p + 2, p, lifted.y),
+        _order(p - 1, p, before.inverse_y),
+    ]
+    some = _tilted(orders, a, b, g, x)
+    hazard = jnp.exp(some.log_density[0] - some.log_upper[0])
+    half = jnp.stack([p - 0.5, p + 0.5]).reshape(2, *(1,) * x.ndim)
+    at_x = gig_moments(half + 0 * x[None], a + g * g + 0 * x[None], b + x[None] ** 2)
+    edge = hazard * at_x.y[0]
+    y = _y_above(before.y, g, some, 0)
+    # the moments with a factor Y are those of the tilted law, if there is one
+    y_again = jnp.where(before.y < jnp.inf, _y_above(lifted.y, g, some, 1), jnp.nan)
+    log_y_again = jnp.where(before.y < jnp.inf, _log_y_above(lifted.log_y, some, 1), jnp.nan)
+    inverse_y = before.inverse_y * jnp.exp(some.log_upper[3] - some.log_upper[0])
+    mean = _drift(g, y) + edge
+    slopes = (
+        _drift(g, y * log_y_again) + edge * at_x.log_y[1]
+        - mean * _log_y_above(before.log_y, some, 0),
+        -(_drift(g, y * y_again) + edge * at_x.y[1] - mean * y) / 2,
+        -(g + hazard - mean * inverse_y) / 2,
+        y - edge * (mean - x),
+        hazard * (mean - x),
+    )  # fmt: skip
+    return mean, along(slopes, tangents, x)
+
+
+def _order(order: jax.Array, p: jax.Array, mean: jax.Array) -> jax.Array:
+    """An order whose law exists only if a mean is finite, else p."""
+    return jnp.where(mean < jnp.inf, order, p)
+
+
+def _tilted(
+    orders: Sequence[jax.Array], a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
+) -> Tails:
+    """Tails under laws of several orders; not by vmap, for which every branch is taken."""
+    along_first = jnp.stack(orders).reshape(-1, *(1,) * x.ndim)
+    return tails(along_first, a, b, g, x[None])
+
+
+def _drift(g: jax.Array, y: jax.Array) -> jax.Array:
+    """g y, 0 for g = 0 if y is infinite too."""
+    return jnp.where((g == 0) & jnp.isinf(y), 0.0, g * y)
+
+
+def _y_above(mean_y: jax.Array, g: jax.Array, some: Tails, k: int) -> jax.Array:
+    """E (Y | X > x) for the k-th order, the next being tilted by y."""
+    tilted = mean_y * jnp.exp(some.log_upper[k + 1] - some.log_upper[k])
+    # the light tail of a law without a mean has one
+    light = jnp.where(some.upper[k], some.y[k], jnp.nan)
+    return jnp.where(mean_y < jnp.inf, tilted, jnp.where(g < 0, light, jnp.inf))
+
+
+def _log_y_above(mean_log_y: jax.Array, some: Tails, k: int) -> jax.Array:
+    """E (log Y | X > x) for the k-th order, the complement of what was integrated if need be."""
+    lower, upper = jnp.exp(some.log_lower[k]), jnp.exp(some.log_upper[k])
+    complement = (mean_log_y - lower * some.log_y[k]) / upper
+    return jnp.where(some.upper[k], some.log_y[k], complement)

@@ -43,7 +43,7 @@ _NARROW = 64.0  # A + B from where D is narrow, whatever the range is
 _MOST = 2**14  # nodes; a range of 4000 in log y, for p = 0.01 at the limits
 _STEP = 0.25  # in log y, and
 _STEP_IN_WIDTHS = 0.6  # of 1/√(A + B), the width of the integrand about y1
-_BLOCK = 8  # nodes for two exponentials
+_BLOCK = 4  # nodes for two exponentials
 _EDGE_NODES = 48  # Gauss-Legendre, on each side of the edge
 _END_STEPS = 3  # of Newton
 _FAR = 0.7  # in log(y1/y0), from where z(y1) is better known from the slope at y1
@@ -239,18 +239,16 @@ def _inside_power_tail(a: jax.Array, g: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def tails(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) -> Tails:
-    """At finite x, any shape, of one law."""
+    """At finite x of one law, any shape, or of laws with which x broadcasts."""
     y0 = mode_of_log(p, a, b)
     log_mass = -gig_log_density(p, a, b, y0) - jnp.log(y0)
     upper = x >= g * y0
     sign = jnp.where(upper, 1.0, -1.0).astype(x.dtype)
     inside = _inside_power_tail(a, g, x)
     found = _range(p, a, b, y0, sign * g, sign * inside)
-    sums = jax.lax.cond(
-        jnp.any(_wanted(found)[1]),
-        lambda: _chosen(p, a, b, log_mass, found),
-        lambda: _by_trapezoid(p, a, b, found),
-    )
+    sums, sharp = _by_trapezoid(p, a, b, found), _wanted(found)[1]
+    edge = jax.lax.cond(jnp.any(sharp), lambda: _by_edge(p, a, b, log_mass, found), lambda: sums)
+    sums = _Sums(*(jnp.where(sharp, one, other) for one, other in zip(edge, sums, strict=True)))
     log_scale = -found.least - log_mass
     beyond = jnp.log(jnp.where(x == inside, 1.0, x / inside))
     log_tail = jnp.log(sums.total) + log_scale + 2 * p * beyond
@@ -263,10 +261,3 @@ def tails(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) 
         jnp.log(found.y1) + sums.first / sums.total,
         found.y1 * (1 + sums.growth / sums.total),
     )  # fmt: skip
-
-
-def _chosen(p: jax.Array, a: jax.Array, b: jax.Array, log_mass: jax.Array, found: _Range) -> _Sums:
-    """Each point by the rule that suits it, if some have an edge."""
-    edge, whole = _by_edge(p, a, b, log_mass, found), _by_trapezoid(p, a, b, found)
-    sharp = _wanted(found)[1]
-    return _Sums(*(jnp.where(sharp, x, y) for x, y in zip(edge, whole, strict=True)))
