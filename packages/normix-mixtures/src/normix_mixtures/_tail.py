@@ -59,10 +59,10 @@ def _by_x(both: Tails) -> jax.Array:
 
 @partial(log_odds.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    *law, x = primals
+    p, a, b, g, x = primals
     *moved, step = tangents
     finite = jnp.isfinite(x)
-    by_x, change = _slopes(*law, jnp.where(finite, x, 0.0), moved)
+    by_x, change = _slopes(p, a, b, g, jnp.where(finite, x, 0.0), moved)
     change = along([by_x], [step], x) + change
     return log_odds(*primals), jnp.where(finite, change, 0.0)
 
@@ -124,11 +124,11 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
 
 @partial(quantile.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    *law, odds = primals
+    p, a, b, g, _ = primals
     *moved, step = tangents
-    x = quantile(*law, odds)
+    x = quantile(*primals)
     finite = jnp.isfinite(x)
-    by_x, change = _slopes(*law, jnp.where(finite, x, 0.0), moved)
+    by_x, change = _slopes(p, a, b, g, jnp.where(finite, x, 0.0), moved)
     moved_x = along([1 / by_x], [step], x) - change / by_x
     return x, jnp.where(finite, moved_x, 0.0)
 
