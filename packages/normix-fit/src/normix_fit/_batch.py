@@ -115,7 +115,7 @@ class BatchEMFitter(eqx.Module):
         with compile_seconds() as compiled:
             fields = self._fit(model, X, weights)
         return EMResult(
-            **fields, compile_seconds=sum(compiled), elapsed=time.perf_counter() - began
+            **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
         )
 
     def _fit(self, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None) -> dict[str, Any]:
