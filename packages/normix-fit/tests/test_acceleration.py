@@ -84,7 +84,7 @@ def turbulence(shared_data):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_twenty_evaluations_are_enough(name, turbulence, shared_data):
-    """R's ghyp takes 143, 153 and 47 iterations; the likelihoods are those of reference_fits.json."""
+    """R's ghyp takes 143, 153 and 47 iterations to the likelihoods of reference_fits.json."""
     rows = json.loads((shared_data / "reference_fits.json").read_text(encoding="utf-8"))
     known = {
         row["family"]: row["loglik"]
