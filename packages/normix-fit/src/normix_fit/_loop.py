@@ -3,6 +3,9 @@
 Carried from one evaluation to the next is the best model, so that whatever is returned had its
 likelihood computed, and the likelihood never falls. An extrapolation that is worse, or is no law
 at all, is dropped with the memory it came from, and the plain EM step from the best model follows.
+
+Gains of extrapolations do not fall geometrically, and a small one may only be a bad direction. So
+the end that they suggest is confirmed by a plain EM step, which must gain next to nothing.
 """
 
 from typing import NamedTuple
@@ -21,6 +24,9 @@ from ._map import RUNNING, Data, Evaluation, Plan, evaluate, maximise
 from ._result import Status
 
 
+_CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
+
+
 class Rules(eqx.Module):
     """When to stop, and how to extrapolate."""
 
@@ -37,6 +43,7 @@ class State(NamedTuple):
     candidate: NormalMixture  # to be evaluated
     input: Float[Array, " k"]  # the mean statistics it is the M-step of
     is_extrapolated: Array
+    confirming: Array  # whether the candidate is the plain step that confirms the end
     solved: Array  # the `InversionStatus` of the M-step
     memory: Memory
     log_likelihoods: Float[Array, " m"]  # of the models taken, m = max_iter + 1
@@ -53,13 +60,13 @@ def begin(start: NormalMixture, data: Data, max_iter: int) -> State:
     nothing = jnp.full_like(data.X, jnp.nan, shape=(max_iter + 1,))
     zero = jnp.int32(0)
     return State(
-        start, eta, start, eta, jnp.asarray(False), jnp.int32(InversionStatus.CONVERGED),
-        Memory.empty(eta, d), nothing, nothing, zero, zero, jnp.int32(RUNNING),
+        start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
+        jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero, jnp.int32(RUNNING),
     )  # fmt: skip
 
 
-def judged(state: State, found: Evaluation, rules: Rules) -> tuple[State, Array]:
-    """The state with the candidate taken, dropped or the end seen, and whether it was taken."""
+def judged(state: State, found: Evaluation, rules: Rules) -> State:
+    """The state with the candidate taken, dropped or the end seen."""
     first = state.taken == 0
     before = jnp.where(first, -jnp.inf, state.log_likelihoods[state.taken - 1])
     gain = found.log_likelihood - before
@@ -79,12 +86,16 @@ def judged(state: State, found: Evaluation, rules: Rules) -> tuple[State, Array]
     ending = jnp.where(take | state.is_extrapolated, RUNNING, ending)
 
     left = remaining_gain(state.log_likelihoods, state.taken, found.log_likelihood)
-    settled = take & ~first & (change <= rules.tol) & (left <= rules.gain_tol)
-    status = jnp.where(settled, int(Status.CONVERGED), ending).astype(jnp.int32)
+    small = jnp.where(state.confirming, gain <= _CONFIRMED * rules.gain_tol, left <= rules.gain_tol)
+    settled = take & ~first & (change <= rules.tol) & small
+    plain = jnp.asarray(rules.acceleration is None)
+    done = settled & (plain | state.confirming)
+    status = jnp.where(done, int(Status.CONVERGED), ending).astype(jnp.int32)
+    confirming = settled & ~done
 
     memory = state.memory
     pushed, forgotten = memory.pushed(state.input, found.eta), memory.forgotten()
-    usable = take & ~first
+    usable = take & ~first & ~confirming
     memory = jax.tree.map(lambda new, old: jnp.where(usable, new, old), pushed, forgotten)
     moved = state._replace(
         model=state.candidate,
@@ -94,7 +105,10 @@ def judged(state: State, found: Evaluation, rules: Rules) -> tuple[State, Array]
         taken=state.taken + 1,
     )
     chosen: State = jax.tree.map(lambda new, old: jnp.where(take, new, old), moved, state)
-    return chosen._replace(memory=memory, status=status, evaluated=state.evaluated + 1), usable
+    evaluated = state.evaluated + 1
+    return chosen._replace(
+        memory=memory, confirming=confirming, status=status, evaluated=evaluated
+    )
 
 
 def proposed(state: State, rules: Rules) -> tuple[Float[Array, " k"], Array]:
@@ -130,7 +144,7 @@ def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) ->
 def _judged_and_proposed(
     state: State, found: Evaluation, rules: Rules
 ) -> tuple[State, Array, Array]:
-    state, _ = judged(state, found, rules)
+    state = judged(state, found, rules)
     return state, *proposed(state, rules)
 
 
