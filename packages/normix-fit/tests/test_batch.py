@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
-from normix_fit._batch import _advance_jit, _Settings, _standardised, _State
+from normix_fit._loop import Rules, advance_on_device, begin
+from normix_fit._map import Data, Plan
+from normix_fit._units import Units, to_standard
 from normix_mixtures import NormalInverseGaussian
 
 N, D = 120, 3  # one shape, so that compiled loops are shared
@@ -116,11 +118,10 @@ def test_a_second_fit_of_the_same_shape_compiles_nothing():
 def test_no_callback_in_the_loop():
     X = jnp.asarray(synthetic("heavy"))
     start = FAMILIES["gh"].default_init(X)
-    model = _standardised(start, X.mean(0), X.std(0))
-    nothing = jnp.full(11, jnp.nan)
-    state = _State(model, model, jnp.int32(0), nothing, nothing, jnp.int32(0), jnp.int32(-1))
-    settings = _Settings(jnp.asarray(1e-5), jnp.asarray(1e-7), "jax", "jax")
-    text = str(eqx.filter_make_jaxpr(_advance_jit)(state, X, jnp.int32(11), settings)[0])
+    model, data = to_standard(start, Units.of(X)), Data(X, None)
+    rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), "anderson")
+    arguments = begin(model, data, 10), data, jnp.int32(11), Plan("jax", "jax", "em", False, ())
+    text = str(eqx.filter_make_jaxpr(advance_on_device)(*arguments, rules)[0])
     assert "while" in text
     assert "callback" not in text
 

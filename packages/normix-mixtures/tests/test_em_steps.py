@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 
 from normix_mixtures import MixtureStatistics
 
@@ -138,6 +139,118 @@ def test_default_init_has_the_moments_of_the_data(model, X):
     start = type(model).default_init(X)
     np.testing.assert_allclose(start.mean(), X.mean(0), rtol=1e-12)
     np.testing.assert_allclose(start.cov(), np.cov(X.T, bias=True), rtol=1e-12)
+
+
+def test_default_init_follows_kurtosis_and_skewness(make):
+    """Y ~ Gamma(2, 2), γ = 1: excess kurtosis and skewness are far from those of a normal law."""
+    rng = np.random.default_rng(3)
+    y = rng.gamma(2.0, 0.5, (4000, 1))
+    X = y + np.sqrt(y) * rng.standard_normal((4000, 2))
+    start = type(make("nig", 2)).default_init(X)
+    assert np.all(start.gamma > 0.1)
+    light = type(make("nig", 2)).default_init(rng.standard_normal((4000, 2)))
+    assert float(light.kurtosis()[0]) < 0.1 < float(start.kurtosis()[0])
+
+
+def test_models_from_moments_have_them(name, make):
+    mean, cov, gamma = np.array([1.0, -2.0]), np.array([[2.0, 0.3], [0.3, 0.5]]), np.array([0.3, 0])
+    model = type(make(name, 2)).from_moments(mean, cov, spread=0.8, gamma=gamma)
+    np.testing.assert_allclose(model.mean(), mean, rtol=1e-13)
+    np.testing.assert_allclose(model.cov(), cov, rtol=1e-13)
+    found = model.subordinator
+    assert float(found.mean()) == pytest.approx(1, rel=1e-13)
+    assert float(found.var()) == pytest.approx(0.8, rel=1e-12)
+    symmetric = type(model).from_moments(mean, cov, spread=0.1)
+    if name != "ninvg":
+        np.testing.assert_allclose(symmetric.kurtosis(), 0.3, rtol=1e-9)
+    with pytest.raises(ValueError, match="spread must be finite and > 0, got -1"):
+        type(model).from_moments(mean, cov, spread=-1.0)
+    with pytest.raises(ValueError, match="positive definite"):
+        type(model).from_moments(mean, cov, spread=50.0, gamma=gamma)
+
+
+@eqx.filter_jit
+def complete_data_likelihood(joint, factor, found):
+    """Mean of E log f(x, y) up to a constant, with `factor` · Y for Y."""
+    eta = found.moved(jnp.zeros_like(joint.mu)).mean_statistics()
+    law = joint.rescaled_subordinator(factor)
+    return law.natural_params() @ eta - law.log_partition()
+
+
+def in_the_gauge_of(joint, found):
+    """The factor for which the likelihood is largest: an M-step ends in another gauge."""
+    best = minimize_scalar(
+        lambda log_factor: -float(complete_data_likelihood(joint, np.exp(log_factor), found)),
+        bracket=(-0.1, 0.1), tol=1e-12,
+    )  # fmt: skip
+    return np.exp(best.x), -best.fun
+
+
+@pytest.mark.parametrize("fixed", ["mu", "shape", "subordinator", "mu and shape"])
+def test_m_steps_with_fixed_parameters_are_maxima(model, X, fixed):
+    """They keep what is fixed, and no nearby model that keeps it is more likely."""
+    shape = type(model).shape_parameter
+    found = model.statistics(X)
+    if "shape" in fixed and shape is None:
+        with pytest.raises(ValueError, match="fixed must have names among mu, subordinator, got"):
+            model.m_step_from_statistics(found, fixed=("p",))
+        return
+    names = tuple({"shape": shape}.get(word, word) for word in fixed.split(" and "))
+    got = model.m_step_from_statistics(found, fixed=names)
+    if "mu" in names:
+        np.testing.assert_allclose(got.mu, model.mu, rtol=1e-13)
+    if shape in names:
+        assert float(getattr(got, shape)) == pytest.approx(float(getattr(model, shape)), rel=1e-14)
+    joint = got.joint
+    factor, best = in_the_gauge_of(joint, found)
+    if "subordinator" in names:
+        # Y is what it was: only the M-step's own gauge may differ
+        factor = np.array(model.joint.normalize().dispersion.diagonal()[0] / model.sigma[0, 0])
+        best = float(complete_data_likelihood(joint, factor, found))
+    _, free = in_the_gauge_of(model.m_step_from_statistics(found).joint, found)
+    assert best <= free + 1e-10
+    assert float(complete_data_likelihood(model.joint, np.array(1.0), found)) <= best + 1e-10
+    normal = joint.mu, joint.gamma, joint.dispersion
+    p, a, b = joint.subordinator_as_gig()
+    for step in (1e-3, -1e-3):
+        others = [joint._assemble(normal[0], normal[1] + step, normal[2], joint.subordinator)]
+        if "mu" not in names:
+            others.append(joint._assemble(normal[0] + step, *normal[1:], joint.subordinator))
+        if "subordinator" not in names:
+            for one, other in ((1 + step, 1.0), (1.0, 1 + step)):
+                law = joint.subordinator_family.from_gig(p, a * one, b * other)
+                # a gamma law has no b and an inverse gamma law no a to move
+                if float(jnp.sum(a * one + b * other)) != float(jnp.sum(a + b)):
+                    others.append(joint._assemble(*normal, law))
+        for law in others:
+            assert float(complete_data_likelihood(law, factor, found)) < best
+
+
+def test_with_fixed_moves_shape_and_location(make):
+    model = make("gh", 2)
+    moved = model.with_fixed(p=-0.5, mu=np.array([1.0, 2.0]))
+    assert float(moved.p) == -0.5
+    np.testing.assert_array_equal(moved.mu, [1.0, 2.0])
+    before, after = model.subordinator, moved.subordinator
+    np.testing.assert_allclose(after.mean(), before.mean(), rtol=1e-12)
+    assert float(make("ninvg", 2).with_fixed(alpha=4.0).alpha) == 4.0
+    with pytest.raises(ValueError, match="alpha must be in the domain"):
+        make("vg", 2).with_fixed(alpha=-1.0)
+    with pytest.raises(ValueError, match="fixed must have names among mu, subordinator, alpha"):
+        make("vg", 2).with_fixed(p=1.0)
+
+
+def test_without_skewness_keeps_the_mean(model):
+    got = model.without_skewness()
+    np.testing.assert_array_equal(got.gamma, 0)
+    np.testing.assert_allclose(got.mean(), model.mean(), rtol=1e-13)
+
+
+def test_statistics_go_to_means_and_back(model, X):
+    found = model.statistics(X)
+    again = type(found).from_mean_statistics(found.mean_statistics(), found.n, found.origin)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)
 
 
 def test_hot_paths_call_no_host(model, X):

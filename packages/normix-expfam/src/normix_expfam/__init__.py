@@ -17,6 +17,7 @@ from ._gig import gig_log_partition as gig_log_partition
 from ._gig import gig_moments as gig_moments
 from ._gig import mode_of_log as mode_of_log
 from ._gig_member import GIGMember as GIGMember
+from ._gig_order import solve_gig_of_order as solve_gig_of_order
 from ._inversion import GIGSolution as GIGSolution
 from ._inversion import solve_gig as solve_gig
 from ._mle import MLEResult as MLEResult
@@ -56,5 +57,6 @@ __all__ = [
     "project",
     "sample_gig",
     "solve_gig",
+    "solve_gig_of_order",
     "to_gig",
 ]

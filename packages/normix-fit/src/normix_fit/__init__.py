@@ -10,8 +10,25 @@ from ._api import FAMILIES as FAMILIES
 from ._api import fit as fit
 from ._api import fit_all as fit_all
 from ._batch import BatchEMFitter as BatchEMFitter
+from ._minibatch import MiniBatchEMFitter as MiniBatchEMFitter
+from ._online import OnlineEMFitter as OnlineEMFitter
+from ._online import OnlineState as OnlineState
+from ._online import UpdateStatus as UpdateStatus
 from ._result import EMResult as EMResult
 from ._result import Status as Status
+from ._standard_errors import StandardErrors as StandardErrors
 
 __version__ = _version("normix-fit")
-__all__ = ["FAMILIES", "BatchEMFitter", "EMResult", "Status", "fit", "fit_all"]
+__all__ = [
+    "FAMILIES",
+    "BatchEMFitter",
+    "EMResult",
+    "MiniBatchEMFitter",
+    "OnlineEMFitter",
+    "OnlineState",
+    "StandardErrors",
+    "Status",
+    "UpdateStatus",
+    "fit",
+    "fit_all",
+]

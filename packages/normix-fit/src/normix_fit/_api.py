@@ -28,20 +28,23 @@ FAMILIES: dict[str, type[NormalMixture]] = {
 """The families that `fit` knows by name."""
 
 
-def fit(X: ArrayLike, family: str = "gh", **options: Any) -> EMResult:
+def fit(
+    X: ArrayLike, family: str = "gh", *, weights: ArrayLike | None = None, **options: Any
+) -> EMResult:
     """Fit a family to the rows of X by EM from its default start.
 
     Args:
         X: observations, shape (n, d), n > d.
         family: "gh", "nig", "vg" or "ninvg".
-        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, e_step_backend,
-            m_step_backend, callback.
+        weights: one per row, >= 0, shape (n,).
+        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, algorithm, acceleration,
+            symmetric, fixed, e_step_backend, m_step_backend, callback, verbose.
 
     Raises:
         ValueError: for an unknown family, and where `BatchEMFitter` and `default_init` do.
     """
     cls = _family(family)
-    return BatchEMFitter(**options).fit(cls.default_init(X), X)
+    return BatchEMFitter(**options).fit(cls.default_init(X, weights), X, weights)
 
 
 def fit_all(

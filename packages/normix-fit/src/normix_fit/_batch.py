@@ -2,8 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable
-from typing import Literal, NamedTuple, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -11,43 +11,31 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import InversionStatus
+from normix_expfam.toolbox import require
 from normix_mixtures import (
     GeneralizedHyperbolic,
-    MixtureStatistics,
     NormalMixture,
     check_observations,
+    check_weights,
 )
 
-from ._convergence import relative_change, remaining_gain
+from ._acceleration import Acceleration
+from ._compile_time import compile_seconds
+from ._convergence import relative_change
+from ._loop import Rules, State, advance, advance_on_device, begin
+from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
+from ._progress import Progress
 from ._result import EMResult, Status
+from ._units import Units, from_standard, to_standard
 
-Backend = Literal["jax", "cpu"]
 Callback = Callable[[int, float], None]
+Fixed = Sequence[str] | Mapping[str, ArrayLike]
 
-_RUNNING = -1
-_CALLBACK_EVERY = 5  # iterations
-_LARGEST_INVERSE = 1e10  # of E 1/Y given a row, where log Y has its mode at 0
+_CALLBACK_EVERY = 5  # evaluations
 _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
+_LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the law that stands for the normal one
 
-
-class _State(NamedTuple):
-    """What is carried through the loop; models are in standardised coordinates."""
-
-    model: NormalMixture  # the best so far
-    candidate: NormalMixture  # its M-step, to be evaluated
-    solved: Array  # the `InversionStatus` of that M-step
-    log_likelihoods: Float[Array, " max_iter_plus_1"]
-    param_changes: Float[Array, " max_iter_plus_1"]
-    accepted: Array  # models accepted, the start included
-    status: Array
-
-
-class _Settings(NamedTuple):
-    tol: Array
-    gain_tol: Array
-    e_step_backend: Backend
-    m_step_backend: Backend
+_OWNER = "BatchEMFitter"
 
 
 @final
@@ -60,15 +48,23 @@ class BatchEMFitter(eqx.Module):
     most `gain_tol` nats in total.
 
     With both backends "jax" the whole loop runs on the device and is compiled once per family,
-    shape and `max_iter`; with a "cpu" backend the same iteration runs as a Python loop.
+    shape and configuration; with a "cpu" backend the same iteration runs as a Python loop.
 
     Args:
-        max_iter: most iterations.
+        max_iter: most evaluations of the EM map after the first.
         tol: relative change of (μ, γ, L_Σ) at which the parameters are at rest.
         gain_tol: total log-likelihood, in nats, that may be left.
+        algorithm: "em", or "mcecm", which computes the E-step anew before the subordinator is
+            fitted (McNeil, Frey & Embrechts 2005, algorithm 3.14), at twice the cost.
+        acceleration: "anderson", "squarem", or None for plain EM; see `_acceleration`.
+        symmetric: γ = 0.
+        fixed: parameters that are held: "mu", "subordinator", and "p" of a generalized
+            hyperbolic, "alpha" of a variance gamma or normal inverse gamma law; names keep the
+            start's values, a mapping such as ``{"p": 1.0}`` gives them.
         e_step_backend, m_step_backend: "jax" or "cpu" (NumPy/SciPy, float64).
         callback: called on the host as ``callback(n_iter, log_likelihood)`` every few
             iterations and at the end.
+        verbose: show a line of progress if the error stream is a terminal.
 
     Raises:
         ValueError: for settings outside their range.
@@ -79,198 +75,157 @@ class BatchEMFitter(eqx.Module):
     gain_tol: float = 1e-7
     e_step_backend: Backend = eqx.field(static=True, default="jax")
     m_step_backend: Backend = eqx.field(static=True, default="jax")
+    algorithm: Algorithm = eqx.field(static=True, default="em")
+    acceleration: Acceleration = eqx.field(static=True, default="anderson")
+    symmetric: bool = eqx.field(static=True, default=False)
+    fixed: Fixed = ()
     callback: Callback | None = eqx.field(static=True, default=None)
+    verbose: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        for name, value, rule, good in (
-            (
-                "max_iter",
-                self.max_iter,
-                "be an integer >= 1",
-                isinstance(self.max_iter, int) and self.max_iter >= 1,
-            ),
-            ("tol", self.tol, "be > 0", self.tol > 0),
-            ("gain_tol", self.gain_tol, "be > 0", self.gain_tol > 0),
+        whole = isinstance(self.max_iter, int) and self.max_iter >= 1
+        require(whole, _OWNER, "max_iter", "be an integer >= 1", self.max_iter, "500 is usual")
+        for name in ("tol", "gain_tol"):
+            value = getattr(self, name)
+            require(value > 0, _OWNER, name, "be > 0", value, "1e-5 and 1e-7 are usual")
+        for name, choices in (
+            ("e_step_backend", ("jax", "cpu")),
+            ("m_step_backend", ("jax", "cpu")),
+            ("algorithm", ("em", "mcecm")),
+            ("acceleration", ("anderson", "squarem", None)),
         ):
-            if not good:
-                raise ValueError(f"BatchEMFitter: {name} must {rule}, got {value}")
-        for name in ("e_step_backend", "m_step_backend"):
-            if getattr(self, name) not in ("jax", "cpu"):
-                raise ValueError(
-                    f"BatchEMFitter: {name} must be 'jax' or 'cpu', got {getattr(self, name)!r}"
-                )
+            value = getattr(self, name)
+            listed = " or ".join(repr(choice) for choice in choices)
+            require(value in choices, _OWNER, name, f"be {listed}", repr(value), "choose one")
 
-    def fit(self, model: NormalMixture, X: ArrayLike) -> EMResult:
+    def fit(self, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None = None) -> EMResult:
         """Fit from the start `model` to the rows of X, shape (n, d).
+
+        Args:
+            model: the start.
+            X: observations, shape (n, d), n > d.
+            weights: one per row, >= 0, shape (n,): the log-likelihood is Σ w log f(x).
 
         Raises:
             ValueError: if X is not (n, d) with n > d, has nan, constant or linearly dependent
-                columns, or another d than the model.
+                columns, or another d than the model; for weights that are negative or not one
+                per row; if a name in `fixed` is not of this family.
         """
         began = time.perf_counter()
-        X = check_observations("BatchEMFitter.fit", X)
-        if X.shape[1] != model.dimension:
-            raise ValueError(
-                f"BatchEMFitter.fit: X must have the {model.dimension} columns of the model, "
-                f"got shape {X.shape}; start from {type(model).__name__}.default_init(X)"
-            )
-        if X.dtype == jnp.float32:
-            warnings.warn(
-                "BatchEMFitter.fit runs in float32: log-likelihoods keep about 7 digits; set "
-                "jax.config.update('jax_enable_x64', True) before making arrays for more",
-                stacklevel=2,
-            )
-        model = jax.tree.map(
-            lambda leaf: leaf.astype(X.dtype) if eqx.is_inexact_array(leaf) else leaf, model
-        )
-        host = np.asarray(X)
-        shift, scale = host.mean(axis=0), host.std(axis=0)
-        standard = jnp.asarray((host - shift) / scale)
-        jacobian = X.shape[0] * float(np.sum(np.log(scale)))
-        units = (jnp.asarray(shift), jnp.asarray(scale))
-
-        state = self._run(_standardised(model, *units), standard, jacobian)
-        status = _final_status(state)
-        count = int(state.accepted)
-        if count == 0:
-            raise ValueError(
-                f"BatchEMFitter.fit: model must give the data a finite likelihood, got "
-                f"{status.message}; start from {type(model).__name__}.default_init(X)"
-            )
-        history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
+        with compile_seconds() as compiled:
+            fields = self._fit(model, X, weights)
         return EMResult(
-            model=_in_units(state.model, *units),
-            status=status,
-            n_iter=count - 1,
-            log_likelihood=float(history[-1]),
-            log_likelihoods=history,
-            param_changes=np.asarray(state.param_changes)[1:count],
-            elapsed=time.perf_counter() - began,
-            n_observations=X.shape[0],
+            **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
         )
 
-    def _run(self, start: NormalMixture, X: Float[Array, "n d"], jacobian: float) -> _State:
-        on_device = self.e_step_backend == "jax" and self.m_step_backend == "jax"
-        settings = _Settings(
-            jnp.asarray(self.tol, X.dtype),
-            jnp.asarray(self.gain_tol, X.dtype),
-            self.e_step_backend,
-            self.m_step_backend,
+    def _fit(self, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None) -> dict[str, Any]:
+        owner = f"{_OWNER}.fit"
+        X, w = _observed(owner, model, X, weights)
+        names = type(model).check_fixed(_OWNER, tuple(self.fixed))
+        model = jax.tree.map(lambda leaf: leaf.astype(X.dtype), model)
+        if isinstance(self.fixed, Mapping):
+            model = model.with_fixed(**self.fixed)
+        units = Units.of(X, w)
+        data = Data(units.standardised(X), w)
+        jacobian = float(data.total) * units.log_jacobian
+        plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, self.symmetric, names)
+
+        start = to_standard(model, units)
+        if self.symmetric:
+            start = start.without_skewness()
+        state = self._run(start, data, plan, jacobian)
+        if int(state.taken) == 0:
+            require(False, owner, "model", "give the data a finite likelihood",
+                    Status(int(state.status)).message,
+                    f"start from {type(model).__name__}.default_init(X)")  # fmt: skip
+        state = state if names else _not_below_normal(state, data, plan)
+        count = int(state.taken)
+        history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
+        held = (*names, "gamma") if self.symmetric else names
+        return {
+            "model": from_standard(state.model, units),
+            "status": _final_status(state),
+            "n_iter": count - 1,
+            "n_evaluations": int(state.evaluated),
+            "log_likelihood": float(history[-1]),
+            "log_likelihoods": history,
+            "param_changes": np.asarray(state.param_changes)[1:count],
+            "n_observations": X.shape[0] if w is None else float(data.total),
+            "fixed": held,
+        }
+
+    def _run(self, start: NormalMixture, data: Data, plan: Plan, jacobian: float) -> State:
+        dtype = data.X.dtype
+        rules = Rules(
+            jnp.asarray(self.tol, dtype), jnp.asarray(self.gain_tol, dtype), self.acceleration
         )
-        advance = _advance_jit if on_device else _advance
+        progress = Progress(self.max_iter) if self.verbose else None
+        callbacks = [call for call in (self.callback, progress) if call is not None]
+        go_on = advance_on_device if plan.on_device else advance
         length = self.max_iter + 1
-        nothing = jnp.full(length, jnp.nan, X.dtype)
-        state = _State(start, start, jnp.int32(InversionStatus.CONVERGED), nothing, nothing,
-                       jnp.int32(0), jnp.int32(_RUNNING))  # fmt: skip
-        while int(state.status) == _RUNNING and int(state.accepted) < length:
-            pause = length if self.callback is None else _CALLBACK_EVERY
-            limit = min(int(state.accepted) + pause, length)
-            state = advance(state, X, jnp.asarray(limit, jnp.int32), settings)
-            count = int(state.accepted)
-            if self.callback is not None and count > 0:
-                self.callback(count - 1, float(state.log_likelihoods[count - 1]) - jacobian)
+        state = begin(start, data, self.max_iter)
+        while int(state.status) == RUNNING and int(state.evaluated) < length:
+            pause = _CALLBACK_EVERY if callbacks else length
+            limit = min(int(state.evaluated) + pause, length)
+            state = go_on(state, data, jnp.int32(limit), plan, rules)
+            count = int(state.taken)
+            for call in callbacks if count > 0 else ():
+                call(count - 1, float(state.log_likelihoods[count - 1]) - jacobian)
+        if progress is not None:
+            progress.close()
         return state
 
 
-@eqx.filter_jit
-def _standardised(model: NormalMixture, shift: Array, scale: Array) -> NormalMixture:
-    """The law of (X - shift) / scale, in the gauge."""
-    return model.rescaled(-shift / scale, 1 / scale).normalize()
+def _observed(
+    owner: str, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None
+) -> tuple[Float[Array, "n d"], Float[Array, " n"] | None]:
+    """The checked data; rows of weight 0 do not count."""
+    X = check_observations(owner, X)
+    require(X.shape[1] == model.dimension, owner, "X",
+            f"have the {model.dimension} columns of the model", X.shape,
+            f"start from {type(model).__name__}.default_init(X)")  # fmt: skip
+    if X.dtype == jnp.float32:
+        warnings.warn(
+            "BatchEMFitter.fit runs in float32: log-likelihoods keep about 7 digits; set "
+            "jax.config.update('jax_enable_x64', True) before making arrays for more",
+            stacklevel=4,
+        )
+    w = check_weights(owner, weights, X)
+    if w is not None and not np.all(np.asarray(w) > 0):
+        used = np.flatnonzero(np.asarray(w) > 0)
+        X, w = check_observations(owner, X[used]), w[used]
+    return X, w
 
 
-@eqx.filter_jit
-def _in_units(model: NormalMixture, shift: Array, scale: Array) -> NormalMixture:
-    """The law of shift + scale · X."""
-    return model.rescaled(shift, scale)
-
-
-def _e_step(
-    model: NormalMixture, X: Float[Array, "n d"], settings: _Settings
-) -> tuple[MixtureStatistics, Array, Array]:
-    """Statistics, total log-likelihood, and a status if the iteration must end here."""
-    expectations = model.e_step(X, backend=settings.e_step_backend)
-    log_likelihood = jnp.sum(expectations.log_prob)
-    p, _, b = model.joint.subordinator_as_gig()
-    # at μ E 1/Y given x is infinite; the density is, for p <= d/2, or it has a cusp
-    spike = (b == 0) & (p <= model.dimension / 2 + 1)
-    met = jnp.max(expectations.inverse_y) > _LARGEST_INVERSE
-    unbounded = (log_likelihood == jnp.inf) | (spike & met)
-    finite = jnp.isfinite(log_likelihood) & jnp.all(
-        jnp.stack([jnp.all(jnp.isfinite(part)) for part in expectations])
+def _not_below_normal(state: State, data: Data, plan: Plan) -> State:
+    """The law next to the normal one, if the data are no heavier-tailed and it is more likely."""
+    X, n, d = np.asarray(data.X), float(data.total), data.X.shape[1]
+    W = X if data.weights is None else X * np.asarray(data.weights)[:, None]
+    covariance = X.T @ W / n
+    half_log_det = float(np.sum(np.log(np.diagonal(np.linalg.cholesky(covariance)))))
+    normal = -n * (half_log_det + d / 2 * (np.log(2 * np.pi) + 1))
+    last = float(state.log_likelihoods[state.taken - 1])
+    if last >= normal or int(state.taken) >= len(state.log_likelihoods):
+        return state
+    limit = type(state.model).from_moments(np.zeros(d, X.dtype), covariance, spread=_LEAST_SPREAD)
+    limit = limit.normalize()
+    value = evaluate(limit, data, plan).log_likelihood
+    if not float(value) > last:
+        return state
+    change = relative_change(state.model, limit)
+    return state._replace(
+        model=limit,
+        log_likelihoods=state.log_likelihoods.at[state.taken].set(value),
+        param_changes=state.param_changes.at[state.taken].set(change),
+        taken=state.taken + 1,
+        evaluated=state.evaluated + 1,
+        status=jnp.int32(Status.CONVERGED),
     )
-    singular = ~jnp.all(jnp.isfinite(model.L_Sigma))
-    status = jnp.where(finite, _RUNNING, int(Status.NON_FINITE))
-    status = jnp.where(singular, int(Status.SINGULAR_DISPERSION), status)
-    status = jnp.where(unbounded, int(Status.UNBOUNDED), status).astype(jnp.int32)
-    return MixtureStatistics.from_rows(X, expectations), log_likelihood, status
 
 
-def _iterate(state: _State, X: Float[Array, "n d"], settings: _Settings) -> _State:
-    """Evaluate the candidate; take it unless it is worse or broken; make the next one."""
-    statistics, log_likelihood, status = _e_step(state.candidate, X, settings)
-    count = state.accepted
-    first = count == 0
-    before = jnp.where(first, -jnp.inf, state.log_likelihoods[count - 1])
-    gain = log_likelihood - before
-    change = relative_change(state.model, state.candidate)
-
-    running = status == _RUNNING
-    kept = running & (gain >= 0)
-    # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
-    rounding = 1e3 * jnp.finfo(X.dtype).eps * (1 + jnp.abs(log_likelihood))
-    fell = running & (gain < 0)
-    unsolved = (state.solved == int(InversionStatus.MAX_STEPS)) | (
-        state.solved == int(InversionStatus.INFEASIBLE)
-    )
-    at_rest = (gain >= -rounding) & ~unsolved
-    ending = jnp.where(at_rest, int(Status.CONVERGED), int(Status.SOLVER_STALLED))
-    status = jnp.where(fell, ending, status)
-
-    previous = before - state.log_likelihoods[jnp.maximum(count - 2, 0)]
-    left = remaining_gain(jnp.where(count > 1, previous, 0.0), gain)
-    settled = ~first & (change <= settings.tol) & (left <= settings.gain_tol)
-    status = jnp.where((status == _RUNNING) & settled, int(Status.CONVERGED), status)
-
-    following, solved = state.candidate.m_step_with_status(
-        statistics, backend=settings.m_step_backend
-    )
-    moved = _State(
-        state.candidate,
-        following,
-        solved,
-        state.log_likelihoods.at[count].set(log_likelihood),
-        state.param_changes.at[count].set(change),
-        count + 1,
-        status,
-    )
-    stayed = state._replace(status=status)
-    chosen: _State = jax.tree.map(lambda new, old: jnp.where(kept, new, old), moved, stayed)
-    return chosen
-
-
-def _advance(state: _State, X: Float[Array, "n d"], limit: Array, settings: _Settings) -> _State:
-    """Iterate on the host until done or at the limit."""
-    while int(state.status) == _RUNNING and int(state.accepted) < int(limit):
-        state = _iterate(state, X, settings)
-    return state
-
-
-@eqx.filter_jit
-def _advance_jit(
-    state: _State, X: Float[Array, "n d"], limit: Array, settings: _Settings
-) -> _State:
-    """The same as one device loop."""
-
-    def proceed(state: _State) -> Array:
-        return (state.status == _RUNNING) & (state.accepted < limit)
-
-    last: _State = jax.lax.while_loop(proceed, lambda s: _iterate(s, X, settings), state)
-    return last
-
-
-def _final_status(state: _State) -> Status:
+def _final_status(state: State) -> Status:
     """The status of the loop, with a limit of the family named where the model lies on it."""
-    if int(state.status) == _RUNNING:
+    if int(state.status) == RUNNING:
         return Status.MAX_ITER
     status = Status(int(state.status))
     if status != Status.CONVERGED:

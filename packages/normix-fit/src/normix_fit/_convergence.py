@@ -23,14 +23,25 @@ def relative_change(old: NormalMixture, new: NormalMixture) -> Float[Array, ""]:
     )
 
 
-def remaining_gain(previous: Float[Array, ""], last: Float[Array, ""]) -> Float[Array, ""]:
-    """Aitken's estimate of the log-likelihood still to be gained, from the last two gains.
+def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> Float[Array, ""]:
+    """Aitken's estimate of the log-likelihood still to be gained after `value`.
 
-    With gains falling geometrically by r = last / previous the rest is last · r / (1 - r)
-    (Böhning et al. 1994, Annals of the Institute of Statistical Mathematics 46, 373). It is
-    infinite while gains are not falling, unless the last gain is 0.
+    With gains falling geometrically by r the rest is the last gain times r / (1 - r) (Böhning et
+    al. 1994, Annals of the Institute of Statistical Mathematics 46, 373). Of the last two ratios
+    r is the larger: one small gain of an extrapolation does not stop a fit. It is infinite while
+    gains are not falling, unless the last gain is 0.
+
+    Args:
+        history: log-likelihoods of the models taken before, the first `taken` entries.
+        taken: their number.
+        value: log-likelihood of the next.
     """
-    ratio = last / jnp.where(previous > 0, previous, 1.0)
-    falling = (previous > 0) & (ratio < 1)
-    estimate = last * ratio / jnp.where(falling, 1 - ratio, 1.0)
-    return jnp.where(last <= 0, 0.0, jnp.where(falling, estimate, jnp.inf))
+    places = taken - jnp.arange(3, 0, -1, dtype=jnp.int32)
+    gains = jnp.diff(jnp.append(history[jnp.maximum(places, 0)], value))
+    falling = (gains[1:] < gains[:-1]) & (gains[:-1] > 0)
+    ratios = jnp.where(falling, gains[1:] / jnp.where(falling, gains[:-1], 1.0), 1.0)
+    # the first gain of the three may not exist yet, and then the second must
+    r = jnp.max(jnp.where(places[:2] >= 0, ratios, 0.0))
+    r = jnp.where(taken >= 2, r, 1.0)
+    estimate = gains[-1] * r / jnp.where(r < 1, 1 - r, 1.0)
+    return jnp.where(gains[-1] <= 0, 0.0, jnp.where(r < 1, estimate, jnp.inf))

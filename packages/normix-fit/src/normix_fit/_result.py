@@ -1,13 +1,19 @@
 """`EMResult` and `Status`: what a fit returns, and how it says how it ended."""
 
+from collections.abc import Iterator
 from enum import IntEnum
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
+from normix_expfam.toolbox import require
 from normix_mixtures import NormalMixture
+
+from ._plot import plot_trace
+from ._standard_errors import StandardErrors, standard_errors
+from ._summary import summarise
 
 
 class Status(IntEnum):
@@ -66,6 +72,8 @@ _MESSAGES = {
     ),
 }
 
+_HOLDABLE = ("mu", "gamma", "p", "alpha", "subordinator")
+
 
 @final
 class EMResult(eqx.Module):
@@ -81,7 +89,14 @@ class EMResult(eqx.Module):
         param_changes: largest relative change of the normal parameters (μ, γ, L_Σ) in each
             iteration, shape (n_iter,), each in units of √Σ_jj of its row.
         elapsed: seconds from call to return, compilation included.
-        n_observations: number of rows.
+        n_observations: number of rows, or the sum of their weights.
+        n_evaluations: number of E-steps computed.
+        compile_seconds: the part of `elapsed` that went into compiling.
+        fixed: names of the parameters that were held, out of mu, gamma, p, alpha,
+            subordinator.
+
+    Raises:
+        ValueError: for another name in `fixed`.
     """
 
     model: NormalMixture
@@ -91,7 +106,15 @@ class EMResult(eqx.Module):
     log_likelihoods: Float[np.ndarray, " n_iter_plus_1"]
     param_changes: Float[np.ndarray, " n_iter"]
     elapsed: float
-    n_observations: int = eqx.field(static=True)
+    n_observations: int | float = eqx.field(static=True)
+    n_evaluations: int = eqx.field(static=True, default=0)
+    compile_seconds: float = 0.0
+    fixed: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def __check_init__(self) -> None:
+        require(set(self.fixed) <= {*_HOLDABLE}, "EMResult", "fixed",
+                f"name parameters out of {', '.join(_HOLDABLE)}", self.fixed,
+                "leave out the others")  # fmt: skip
 
     @property
     def converged(self) -> bool:
@@ -100,8 +123,12 @@ class EMResult(eqx.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters of the law, the gauge taken off."""
-        return self.model.n_parameters
+        """Free parameters of the law, without the gauge and what was held."""
+        d, fixed = self.model.dimension, set(self.fixed)
+        # the gauge takes one number from the subordinator
+        law = self.model.subordinator.natural_params().shape[0] - 1
+        shape = law if "subordinator" in fixed else len(fixed & {"p", "alpha"})
+        return self.model.n_parameters - d * len(fixed & {"mu", "gamma"}) - shape
 
     @property
     def aic(self) -> float:
@@ -112,3 +139,80 @@ class EMResult(eqx.Module):
     def bic(self) -> float:
         """Schwarz's criterion k log n - 2 log L."""
         return float(self.n_parameters * np.log(self.n_observations) - 2 * self.log_likelihood)
+
+    def summary(self) -> str:
+        """The fit as a plain-text table; components are listed up to d = 12.
+
+        μ and scale √Σ_jj are in the units of the data; γ, Σ and the law of Y are in the gauge in
+        which log Y has its mode at 0.
+        """
+        facts = {name: _as_text(value) for name, value in self.__rich_repr__()}
+        facts["seconds"] += f" ({_as_text(self.compile_seconds)} of them compiling)"
+        del facts["family"]
+        return summarise(self.model, list(facts.items()))
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """The account without arrays, as rich prints it."""
+        yield "family", type(self.model).__name__
+        yield "status", self.status.message
+        yield "observations", self.n_observations
+        yield "components", self.model.dimension
+        yield "parameters", self.n_parameters
+        if self.fixed:
+            yield "held", ", ".join(self.fixed)
+        yield "log-likelihood", self.log_likelihood
+        yield "per row", self.log_likelihood / self.n_observations
+        yield "AIC", self.aic
+        yield "BIC", self.bic
+        yield "iterations", self.n_iter
+        yield "evaluations", self.n_evaluations
+        yield "seconds", self.elapsed
+
+    def standard_errors(self, X: ArrayLike, weights: ArrayLike | None = None) -> StandardErrors:
+        """Standard errors of μ, γ, Σ and the subordinator, in the gauge of `normalize`.
+
+        From the observed information -∇² log L of the marginal likelihood, by the delta method
+        (Efron & Hinkley 1978). Parameters in `fixed` have 0. For a generalized hyperbolic fit with
+        a = 0 or b = 0 that parameter has nan, and the others are those of a fit with it held.
+
+        Args:
+            X: the data of the fit, shape (n, d).
+            weights: those of the fit, one per row, >= 0, shape (n,); a weight counts as a number
+                of equal rows.
+
+        Raises:
+            ValueError: if X or the weights are not finite, or not of the shape or sum of the fit;
+                if the status is NORMAL_LIMIT or UNBOUNDED; if the dispersion is not dense; if the
+                information is not positive definite, so that the model is no maximum.
+        """
+        owner = "EMResult.standard_errors"
+        determined = self.status not in (Status.NORMAL_LIMIT, Status.UNBOUNDED)
+        require(determined, owner, "status", "be that of a maximum with a determined shape",
+                f"{self.status.name}: {self.status.message}",
+                "fit another family")  # fmt: skip
+        counted = len(np.asarray(X)) if weights is None else float(np.sum(np.asarray(weights)))
+        require(np.isclose(counted, self.n_observations, rtol=1e-4, atol=0), owner, "X, weights",
+                f"have {self.n_observations} rows, or weights of that sum, as in the fit", counted,
+                "pass the data of the fit, with its weights")  # fmt: skip
+        return standard_errors(owner, self.model, X, weights, self.fixed)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Distance to the last log-likelihood, and the changes of the parameters, on a log axis.
+
+        Args:
+            ax: matplotlib axes to draw on; without it a figure is made.
+
+        Returns:
+            The matplotlib figure, which belongs to the caller.
+
+        Raises:
+            ImportError: if a figure has to be made and matplotlib is not installed.
+        """
+        return plot_trace(self.log_likelihoods, self.param_changes, ax)
+
+
+def _as_text(value: Any) -> str:
+    """Integers and text as they are; large floats, such as a likelihood, to 10 digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.10g}" if abs(value) > 1e3 else f"{value:.4g}"

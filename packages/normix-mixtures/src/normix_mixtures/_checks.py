@@ -168,6 +168,8 @@ def observations(owner: str, X: Any) -> jax.Array:
 def _require_full_rank(owner: str, values: np.ndarray) -> None:
     """Name a column that is a linear combination of those before it."""
     standard = (values - values.mean(axis=0)) / values.std(axis=0)
+    if _clearly_independent(standard):
+        return
     diagonal = np.abs(np.diagonal(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(values))
     tolerance = 10 * max(values.shape) * np.finfo(values.dtype).eps
     if np.any(diagonal < tolerance):
@@ -176,3 +178,13 @@ def _require_full_rank(owner: str, values: np.ndarray) -> None:
             f"{owner}: the columns of X must be linearly independent, got column {j} as a "
             "linear combination of the columns before it; drop it"
         )
+
+
+def _clearly_independent(standard: np.ndarray) -> bool:
+    """Whether the pivots of the correlation matrix are far above what rounding leaves of 0."""
+    try:
+        factor = np.linalg.cholesky(standard.T @ standard / len(standard))
+    except np.linalg.LinAlgError:
+        return False
+    least = 100 * max(standard.shape) * np.finfo(standard.dtype).eps
+    return bool(np.min(np.diagonal(factor)) ** 2 > least)

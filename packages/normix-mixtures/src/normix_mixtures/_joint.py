@@ -69,6 +69,15 @@ class JointNormalMixture(ExponentialFamily):
         own = jnp.array(cls.subordinator_family.gig_statistics)
         return cls.subordinator_family._solve_expectation(means[own])
 
+    @classmethod
+    @hook
+    def _fit_subordinator_of_order(
+        cls, means: Float[Array, "3"], p: Array
+    ) -> tuple[GIGMember, Array]:
+        """The same with the order p of Y known."""
+        del p
+        return cls._fit_subordinator(means, None)
+
     def subordinator_as_gig(self) -> GIGParameters:
         """The law of Y as GIG(p, a, b)."""
         return GIGParameters(*self.subordinator.as_gig())

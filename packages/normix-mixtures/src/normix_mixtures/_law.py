@@ -122,6 +122,13 @@ class MixtureLaw(eqx.Module):
             )
         )
 
+    def without_skewness(self) -> Self:
+        """The law with γ = 0 and the same Σ, Y and E X, or the same μ where E Y is infinite."""
+        joint, mean = self.joint, self.mean()
+        mu = jnp.where(jnp.all(jnp.isfinite(mean)), mean, joint.mu)
+        zero = jnp.zeros_like(mu)
+        return self._wrap(joint._assemble(mu, zero, joint.dispersion, joint.subordinator))
+
     def affine(self, A: ArrayLike, b: ArrayLike | None = None) -> Self:
         """The law of A X + b, which is of the same family.
 

@@ -1,7 +1,8 @@
 """`NormalMixture`: a mixture law with the pieces of EM, the E- and the M-step, and no fitter."""
 
 from abc import abstractmethod
-from typing import Literal, Self, TypeVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import equinox as eqx
 import jax
@@ -10,17 +11,16 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InversionStatus, gig_moments
-from normix_expfam.toolbox import is_concrete, require, resolve_backend
+from normix_expfam.toolbox import is_concrete, require, resolve_backend, scalars
 
-from ._checks import observations, rows, weights_of
+from ._checks import observations, rows, vector, weights_of
 from ._density import at_pole, moments_and_log_density, posterior
-from ._dispersion import DenseDispersion
 from ._law import MixtureLaw
 from ._normal_part import normal_part
+from ._start import moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
 
 Backend = Literal["jax", "cpu"]
-M = TypeVar("M", bound="NormalMixture")
 
 
 class NormalMixture(MixtureLaw):
@@ -31,23 +31,93 @@ class NormalMixture(MixtureLaw):
     which log Y has its mode at 0, without changing its law.
     """
 
-    @classmethod
-    @abstractmethod
-    def _start_subordinator(cls, like: Array) -> GIGMember:
-        """A moderately heavy-tailed subordinator in the dtype of `like`, to start EM from."""
+    shape_parameter: ClassVar[str | None] = None
+    """The name of the subordinator's parameter that no gauge changes, if it has one."""
 
     @classmethod
-    def default_init(cls, X: ArrayLike) -> Self:
-        """A start for EM: sample mean and covariance, γ = 0, moderately heavy tails.
+    @abstractmethod
+    def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
+        """The usual member with E Y = 1 and Var Y = spread > 0, a number."""
+
+    @classmethod
+    def from_moments(
+        cls, mean: ArrayLike, cov: ArrayLike, *, spread: ArrayLike, gamma: ArrayLike | None = None
+    ) -> Self:
+        """The model with E X = mean, Cov X = cov, E Y = 1 and Var Y = spread.
+
+        The excess kurtosis of every component is 3 · spread for γ = 0; at 0 lies the normal law.
+        Of the generalized hyperbolic laws it is the one with p = -1/2.
+
+        Args:
+            mean: shape (d,).
+            cov: shape (d, d).
+            spread: > 0.
+            gamma: skewness γ, shape (d,), 0 if left out; γᵀ cov⁻¹ γ · spread < 1.
+
+        Raises:
+            ValueError: for shapes that do not fit, a spread that is not positive, or where
+                cov - γ γᵀ spread is not positive definite.
+        """
+        owner = f"{cls.__name__}.from_moments"
+        mean = vector(owner, "mean", mean)
+        gamma = jnp.zeros_like(mean) if gamma is None else vector(owner, "gamma", gamma)
+        (spread,) = scalars(owner, spread=spread)
+        if is_concrete(spread):
+            require(np.isfinite(spread) & (spread > 0), owner, "spread", "be finite and > 0",
+                    spread, "it is Var Y")  # fmt: skip
+        spread = spread.astype(mean.dtype)
+        sigma = jnp.asarray(cov, mean.dtype) - jnp.outer(gamma, gamma) * spread
+        subordinator = cls._subordinator_of_spread(spread)
+        return cls._from_parts(mean - gamma, gamma, sigma, None, subordinator)
+
+    @classmethod
+    def default_init(cls, X: ArrayLike, weights: ArrayLike | None = None) -> Self:
+        """A start for EM from the first four sample moments, see `_start`.
 
         Args:
             X: observations, shape (n, d), n > d, without nan.
+            weights: one per row, >= 0, shape (n,).
 
         Raises:
-            ValueError: for a wrong shape, nan or inf, n <= d, a constant column, or columns
-                that are linearly dependent.
+            ValueError: for a wrong shape, nan or inf, n <= d, a constant column, columns that
+                are linearly dependent, or weights that do not fit.
         """
-        return _moment_start(cls, observations(f"{cls.__name__}.default_init", X))
+        owner = f"{cls.__name__}.default_init"
+        X = observations(owner, X)
+        weights = weights_of(owner, weights, X)
+        return moment_start(cls.from_moments, X, weights)
+
+    def with_fixed(self, **values: ArrayLike) -> Self:
+        """This model with `shape_parameter` or "mu" moved to values, the means of Y as they were.
+
+        Raises:
+            ValueError: for another name, or a value outside the domain of the family.
+        """
+        owner = f"{type(self).__name__}.with_fixed"
+        require("subordinator" not in values, owner, "values", "be of mu or the shape",
+                "subordinator", "build the model with from_classical")  # fmt: skip
+        names = self.check_fixed(owner, tuple(values))
+        joint, family = self.joint, self.joint_family
+        mu, subordinator = joint.mu, joint.subordinator
+        if "mu" in names:
+            mu = vector(owner, "mu", values["mu"]).astype(mu.dtype)
+            require(mu.shape == joint.mu.shape, owner, "mu", f"have shape {joint.mu.shape}",
+                    mu.shape, "pass one location per component")  # fmt: skip
+        if self.shape_parameter in names:
+            (shape,) = scalars(owner, **{str(self.shape_parameter): values[self.shape_parameter]})
+            sign = jnp.sign(joint.subordinator_as_gig().p)
+            order = shape if self.shape_parameter == "p" else sign * shape
+            found = gig_moments(*joint.subordinator_as_gig())
+            means = jnp.stack([found.log_y, found.inverse_y, found.y])
+            start = jnp.where(jnp.isfinite(means), means, 1.0)
+            subordinator, _ = family._fit_subordinator_of_order(start, order.astype(mu.dtype))
+            if is_concrete(order):
+                good = np.isfinite(order) & (
+                    (self.shape_parameter == "p") | (np.asarray(shape) > 0)
+                )
+                require(good, owner, str(self.shape_parameter), "be in the domain of the family",
+                        shape, "give another value")  # fmt: skip
+        return self._wrap(family._assemble(mu, joint.gamma, joint.dispersion, subordinator))
 
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density.
@@ -112,6 +182,7 @@ class NormalMixture(MixtureLaw):
         expectations: PosteriorMoments,
         *,
         symmetric: bool = False,
+        fixed: Sequence[str] = (),
         backend: Backend = "jax",
     ) -> Self:
         """The model that maximises the expected complete-data likelihood, in the gauge.
@@ -119,34 +190,70 @@ class NormalMixture(MixtureLaw):
         Args:
             X: shape (n, d).
             expectations: of `e_step` on the same rows.
-            symmetric: keep γ = 0.
+            symmetric: γ = 0.
+            fixed: what keeps its value in this model: "mu", "subordinator", `shape_parameter`.
             backend: of the subordinator's fit.
 
         Raises:
-            ValueError: for shapes that do not fit or nan.
+            ValueError: for shapes that do not fit, nan, or names that cannot be fixed.
         """
         X = self._rows(f"{type(self).__name__}.m_step", X)
         found = MixtureStatistics.from_rows(X, expectations, None, self.mu)
-        return self.m_step_from_statistics(found, symmetric=symmetric, backend=backend)
+        return self.m_step_from_statistics(found, symmetric=symmetric, fixed=fixed, backend=backend)
 
     def m_step_from_statistics(
-        self, statistics: MixtureStatistics, *, symmetric: bool = False, backend: Backend = "jax"
+        self,
+        statistics: MixtureStatistics,
+        *,
+        symmetric: bool = False,
+        fixed: Sequence[str] = (),
+        backend: Backend = "jax",
     ) -> Self:
         """`m_step` from sums that were collected in any number of pieces."""
-        return self.m_step_with_status(statistics, symmetric=symmetric, backend=backend)[0]
+        return self.m_step_with_status(
+            statistics, symmetric=symmetric, fixed=fixed, backend=backend
+        )[0]
+
+    @classmethod
+    def check_fixed(cls, owner: str, fixed: Sequence[str]) -> tuple[str, ...]:
+        """The names of parameters that an M-step can keep, each once.
+
+        Raises:
+            ValueError: for another name.
+        """
+        shape = () if cls.shape_parameter is None else (cls.shape_parameter,)
+        known = ("mu", "subordinator", *shape)
+        for name in fixed:
+            require(name in known, owner, "fixed", f"have names among {', '.join(known)}",
+                    repr(name), "for gamma = 0 use symmetric=True; the scale of Y is the "
+                    "gauge")  # fmt: skip
+        return tuple(name for name in known if name in fixed)
 
     def m_step_with_status(
-        self, statistics: MixtureStatistics, *, symmetric: bool = False, backend: Backend = "jax"
+        self,
+        statistics: MixtureStatistics,
+        *,
+        symmetric: bool = False,
+        fixed: Sequence[str] = (),
+        backend: Backend = "jax",
     ) -> tuple[Self, Array]:
         """`m_step_from_statistics` with the `InversionStatus` of the subordinator's fit.
 
-        The CPU backend raises where the JAX one returns a status.
+        The CPU backend raises where the JAX one returns a status. With a fixed shape both use
+        the solver of the JAX one.
         """
-        backend = resolve_backend(f"{type(self).__name__}.m_step", backend)
+        owner = f"{type(self).__name__}.m_step"
+        backend, fixed = resolve_backend(owner, backend), self.check_fixed(owner, fixed)
         family = self.joint_family
         eta = statistics.mean_statistics()
-        normal = normal_part(eta, jnp, symmetric=symmetric)
-        if backend == "cpu":
+        mu = self.mu - statistics.origin if "mu" in fixed else None
+        normal = normal_part(eta, jnp, symmetric=symmetric, mu=mu)
+        if "subordinator" in fixed:
+            subordinator, status = self.joint.subordinator, jnp.int32(InversionStatus.CONVERGED)
+        elif self.shape_parameter in fixed:
+            order = self.joint.subordinator_as_gig().p
+            subordinator, status = family._fit_subordinator_of_order(eta[:3], order)
+        elif backend == "cpu":
             subordinator = family._fit_subordinator_cpu(np.asarray(eta[:3], np.float64))
             subordinator = jax.tree.map(lambda leaf: leaf.astype(eta.dtype), subordinator)
             status = jnp.int32(InversionStatus.CONVERGED)
@@ -164,18 +271,3 @@ def _e_step(model: NormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
     found, log_prob = moments_and_log_density(*model.joint.subordinator_as_gig(), z, skew)
     log_prob = log_prob - model.joint.dispersion.half_log_det()
     return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
-
-
-@eqx.filter_jit
-def _moment_start(family: type[M], X: Float[Array, "n d"]) -> M:
-    """Sample mean and covariance, γ = 0, with the family's own start for Y."""
-    mean = jnp.mean(X, axis=0)
-    centred = X - mean[None, :]
-    covariance = DenseDispersion.from_matrix(centred.T @ centred / X.shape[0])
-    subordinator = family._start_subordinator(X)
-    unit = family.joint_family._assemble(mean, jnp.zeros_like(mean), covariance, subordinator)
-    mean_y = gig_moments(*unit.subordinator_as_gig()).y
-    scale = jnp.broadcast_to(1 / jnp.sqrt(mean_y), mean.shape)
-    return family._wrap(
-        family.joint_family._assemble(mean, unit.gamma, unit.dispersion.scaled(scale), subordinator)
-    )

@@ -18,19 +18,27 @@ def dimension_of(length: int) -> int:
     return round((length - 2) ** 0.5) - 1
 
 
-def normal_part(eta: Any, xp: Any, *, symmetric: bool = False) -> NormalPart:
+def normal_part(
+    eta: Any, xp: Any, *, symmetric: bool = False, mu: Array | None = None
+) -> NormalPart:
     """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
 
     The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
     γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
     Σ = E x xᵀ/Y - μ γᵀ - γ μᵀ - E 1/Y μ μᵀ - E Y γ γᵀ. When Y is a point mass to working
     precision, γ is not determined and 0 is as likely as any value. With γ = 0 given (symmetric),
-    μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ.
+    μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ. With μ given, γ = (E x - μ) / E Y or 0, and
+    Σ = E (x - μ)(x - μ)ᵀ/Y - E Y γ γᵀ.
     """
     d = dimension_of(eta.shape[0])
     inverse_y, y = eta[1], eta[2]
     x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
     square = eta[3 + 2 * d :].reshape(d, d)
+    if mu is not None:
+        gamma = xp.zeros_like(x) if symmetric else (x - mu) / y
+        cross = xp.outer(over_y, mu)
+        sigma = square - cross - cross.T + inverse_y * xp.outer(mu, mu) - y * xp.outer(gamma, gamma)
+        return NormalPart(mu, gamma, (sigma + sigma.T) / 2)
     if symmetric:
         mu = over_y / inverse_y
         return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))

@@ -54,6 +54,19 @@ class MixtureStatistics(eqx.Module):
             jnp.sum(weighted, axis=0), X.T @ weighted,
         )  # fmt: skip
 
+    @classmethod
+    def from_mean_statistics(
+        cls, eta: Float[Array, " k"], n: Float[Array, ""], origin: Float[Array, " d"]
+    ) -> "MixtureStatistics":
+        """n times mean statistics η in the layout of `mean_statistics`, about an origin."""
+        d = origin.shape[0]
+        total = n * eta
+        square = total[3 + 2 * d :].reshape(d, d)
+        return cls(
+            origin, n, total[0], total[1], total[2], total[3 : 3 + d], total[3 + d : 3 + 2 * d],
+            square,
+        )  # fmt: skip
+
     def moved(self, origin: Float[Array, " d"]) -> "MixtureStatistics":
         """The same statistics about another origin."""
         step = self.origin - origin
@@ -62,6 +75,13 @@ class MixtureStatistics(eqx.Module):
         return MixtureStatistics(
             origin, self.n, self.log_y, self.inverse_y, self.y, self.x + self.n * step,
             self.x_inverse_y + self.inverse_y * step, self.xx_inverse_y + cross + cross.T + square,
+        )  # fmt: skip
+
+    def rescaled_subordinator(self, factor: Float[Array, ""]) -> "MixtureStatistics":
+        """The same rows with factor · Y for Y, as in the joint law's method of that name."""
+        return MixtureStatistics(
+            self.origin, self.n, self.log_y + self.n * jnp.log(factor), self.inverse_y / factor,
+            self.y * factor, self.x, self.x_inverse_y / factor, self.xx_inverse_y / factor,
         )  # fmt: skip
 
     def __add__(self, other: "MixtureStatistics") -> "MixtureStatistics":

@@ -23,6 +23,7 @@ from normix_expfam import (
     project,
     sample_gig,
     solve_gig,
+    solve_gig_of_order,
     to_gig,
 )
 
@@ -49,5 +50,6 @@ __all__ = [
     "project",
     "sample_gig",
     "solve_gig",
+    "solve_gig_of_order",
     "to_gig",
 ]

@@ -20,6 +20,7 @@ from normix_mixtures import (
     UnivariateNormalMixture,
     VarianceGamma,
     check_observations,
+    check_weights,
     to_family,
     to_generalized_hyperbolic,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "UnivariateNormalMixture",
     "VarianceGamma",
     "check_observations",
+    "check_weights",
     "to_family",
     "to_generalized_hyperbolic",
 ]

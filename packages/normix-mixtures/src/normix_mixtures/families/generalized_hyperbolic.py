@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig
+from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig, solve_gig_of_order
 from normix_expfam.toolbox import as_float
 from normix_mixtures._checks import prause_matrix, vector
 from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
@@ -33,6 +33,13 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
         solution = solve_gig(means, start)
         return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
 
+    @classmethod
+    def _fit_subordinator_of_order(
+        cls, means: Float[Array, "3"], p: Array
+    ) -> tuple[GIGMember, Array]:
+        solution = solve_gig_of_order(p, means[1], means[2])
+        return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
+
 
 @final
 class GeneralizedHyperbolic(NormalMixture):
@@ -44,6 +51,7 @@ class GeneralizedHyperbolic(NormalMixture):
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointGeneralizedHyperbolic
+    shape_parameter: ClassVar[str | None] = "p"
 
     joint: JointGeneralizedHyperbolic
 
@@ -173,8 +181,6 @@ class GeneralizedHyperbolic(NormalMixture):
         return self.joint.subordinator.b
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> GIGMember:
-        # the gauge of log Y: a = w + p, b = w - p, here with p = -1/2 and ab = 1
-        w = 1.25**0.5
-        p, a, b = (jnp.asarray(v, like.dtype) for v in (-0.5, w - 0.5, w + 0.5))
-        return GeneralizedInverseGaussian(p, a, b, check=False)
+    def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
+        p = jnp.full_like(spread, -0.5)
+        return GeneralizedInverseGaussian(p, 1 / spread, 1 / spread, check=False)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GIGMember, InverseGamma
+from normix_expfam import GIGMember, InverseGamma, InversionStatus
 from normix_expfam.toolbox import positive_scalars
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
@@ -24,6 +24,12 @@ class JointNormalInverseGamma(JointNormalMixture):
     dispersion: Dispersion
     subordinator: InverseGamma
 
+    @classmethod
+    def _fit_subordinator_of_order(
+        cls, means: Float[Array, "3"], p: Array
+    ) -> tuple[GIGMember, Array]:
+        return InverseGamma(-p, -p / means[1], check=False), jnp.int32(InversionStatus.CONVERGED)
+
 
 @final
 class NormalInverseGamma(NormalMixture):
@@ -34,6 +40,7 @@ class NormalInverseGamma(NormalMixture):
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGamma
+    shape_parameter: ClassVar[str | None] = "alpha"
 
     joint: JointNormalInverseGamma
 
@@ -110,6 +117,5 @@ class NormalInverseGamma(NormalMixture):
         return self.joint.subordinator.beta
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> GIGMember:
-        shape = jnp.asarray(2.5, like.dtype)
-        return InverseGamma(shape, shape, check=False)
+    def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
+        return InverseGamma(2 + 1 / spread, 1 + 1 / spread, check=False)

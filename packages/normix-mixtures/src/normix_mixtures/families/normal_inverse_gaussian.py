@@ -84,7 +84,5 @@ class NormalInverseGaussian(NormalMixture):
         return self.joint.subordinator.lam
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> GIGMember:
-        # GIG(-1/2, a, b) with ab = 1 in the gauge of log Y: λ = b = √1.25 + 1/2, mean √(b/a) = b
-        shape = jnp.asarray(1.25**0.5 + 0.5, like.dtype)
-        return InverseGaussian(shape, shape, check=False)
+    def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
+        return InverseGaussian(jnp.ones_like(spread), 1 / spread, check=False)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import Gamma, GIGMember
+from normix_expfam import Gamma, GIGMember, InversionStatus
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -23,6 +23,12 @@ class JointVarianceGamma(JointNormalMixture):
     dispersion: Dispersion
     subordinator: Gamma
 
+    @classmethod
+    def _fit_subordinator_of_order(
+        cls, means: Float[Array, "3"], p: Array
+    ) -> tuple[GIGMember, Array]:
+        return Gamma(p, p / means[2], check=False), jnp.int32(InversionStatus.CONVERGED)
+
 
 @final
 class VarianceGamma(NormalMixture):
@@ -33,6 +39,7 @@ class VarianceGamma(NormalMixture):
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointVarianceGamma
+    shape_parameter: ClassVar[str | None] = "alpha"
 
     joint: JointVarianceGamma
 
@@ -85,6 +92,5 @@ class VarianceGamma(NormalMixture):
         return self.joint.subordinator.beta
 
     @classmethod
-    def _start_subordinator(cls, like: Array) -> GIGMember:
-        two = jnp.asarray(2.0, like.dtype)
-        return Gamma(two, two, check=False)
+    def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
+        return Gamma(1 / spread, 1 / spread, check=False)

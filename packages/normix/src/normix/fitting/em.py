@@ -1,5 +1,23 @@
 """EM: the fitters of `normix_fit` with what they take and give."""
 
-from normix_fit import BatchEMFitter, EMResult, Status
+from normix_fit import (
+    BatchEMFitter,
+    EMResult,
+    MiniBatchEMFitter,
+    OnlineEMFitter,
+    OnlineState,
+    StandardErrors,
+    Status,
+    UpdateStatus,
+)
 
-__all__ = ["BatchEMFitter", "EMResult", "Status"]
+__all__ = [
+    "BatchEMFitter",
+    "EMResult",
+    "MiniBatchEMFitter",
+    "OnlineEMFitter",
+    "OnlineState",
+    "StandardErrors",
+    "Status",
+    "UpdateStatus",
+]

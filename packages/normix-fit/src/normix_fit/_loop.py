@@ -1,0 +1,171 @@
+"""The iteration: judge what was evaluated, propose what to evaluate next.
+
+Carried from one evaluation to the next is the best model, so that whatever is returned had its
+likelihood computed, and the likelihood never falls. An extrapolation that is worse, or is no law
+at all, is dropped with the memory it came from, and the plain EM step from the best model follows.
+
+Gains of extrapolations do not fall geometrically, and a small one may only be a bad direction. So
+the end that they suggest is confirmed by a plain EM step, which must gain next to nothing.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from normix_expfam import InversionStatus
+from normix_mixtures import NormalMixture
+
+from ._acceleration import Acceleration, Memory, extrapolated
+from ._convergence import relative_change, remaining_gain
+from ._map import RUNNING, Data, Evaluation, Plan, evaluate, maximise
+from ._result import Status
+
+
+_CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
+
+
+class Rules(eqx.Module):
+    """When to stop, and how to extrapolate."""
+
+    tol: Array
+    gain_tol: Array
+    acceleration: Acceleration = eqx.field(static=True)
+
+
+class State(NamedTuple):
+    """Models are in standardised coordinates and in the gauge."""
+
+    model: NormalMixture  # the best so far
+    eta: Float[Array, " k"]  # mean statistics of all rows under it
+    candidate: NormalMixture  # to be evaluated
+    input: Float[Array, " k"]  # the mean statistics it is the M-step of
+    is_extrapolated: Array
+    confirming: Array  # whether the candidate is the plain step that confirms the end
+    solved: Array  # the `InversionStatus` of the M-step
+    memory: Memory
+    log_likelihoods: Float[Array, " m"]  # of the models taken, m = max_iter + 1
+    param_changes: Float[Array, " m"]
+    taken: Array  # models, the start included
+    evaluated: Array  # models
+    status: Array
+
+
+def begin(start: NormalMixture, data: Data, max_iter: int) -> State:
+    """The state before the first evaluation."""
+    d = start.dimension
+    eta = jnp.zeros_like(data.X, shape=(3 + 2 * d + d * d,))
+    nothing = jnp.full_like(data.X, jnp.nan, shape=(max_iter + 1,))
+    zero = jnp.int32(0)
+    return State(
+        start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
+        jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero, jnp.int32(RUNNING),
+    )  # fmt: skip
+
+
+def judged(state: State, found: Evaluation, rules: Rules) -> State:
+    """The state with the candidate taken, dropped or the end seen."""
+    first = state.taken == 0
+    before = jnp.where(first, -jnp.inf, state.log_likelihoods[state.taken - 1])
+    gain = found.log_likelihood - before
+    change = relative_change(state.model, state.candidate)
+    running = found.status == RUNNING
+    take = running & (gain >= 0)
+
+    # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
+    rounding = 1e3 * jnp.finfo(gain.dtype).eps * (1 + jnp.abs(found.log_likelihood))
+    unsolved = (state.solved == int(InversionStatus.MAX_STEPS)) | (
+        state.solved == int(InversionStatus.INFEASIBLE)
+    )
+    at_rest = (gain >= -rounding) & ~unsolved
+    fallen = jnp.where(at_rest, int(Status.CONVERGED), int(Status.SOLVER_STALLED))
+    ending = jnp.where(running, fallen, found.status)
+    # what an extrapolation meets says nothing about the fit
+    ending = jnp.where(take | state.is_extrapolated, RUNNING, ending)
+
+    left = remaining_gain(state.log_likelihoods, state.taken, found.log_likelihood)
+    small = jnp.where(state.confirming, gain <= _CONFIRMED * rules.gain_tol, left <= rules.gain_tol)
+    settled = take & ~first & (change <= rules.tol) & small
+    plain = jnp.asarray(rules.acceleration is None)
+    done = settled & (plain | state.confirming)
+    status = jnp.where(done, int(Status.CONVERGED), ending).astype(jnp.int32)
+    confirming = settled & ~done
+
+    memory = state.memory
+    pushed, forgotten = memory.pushed(state.input, found.eta), memory.forgotten()
+    usable = take & ~first & ~confirming
+    memory = jax.tree.map(lambda new, old: jnp.where(usable, new, old), pushed, forgotten)
+    moved = state._replace(
+        model=state.candidate,
+        eta=found.eta,
+        log_likelihoods=state.log_likelihoods.at[state.taken].set(found.log_likelihood),
+        param_changes=state.param_changes.at[state.taken].set(change),
+        taken=state.taken + 1,
+    )
+    chosen: State = jax.tree.map(lambda new, old: jnp.where(take, new, old), moved, state)
+    evaluated = state.evaluated + 1
+    return chosen._replace(
+        memory=memory, confirming=confirming, status=status, evaluated=evaluated
+    )
+
+
+def proposed(state: State, rules: Rules) -> tuple[Float[Array, " k"], Array]:
+    """The next η, and whether it is an extrapolation."""
+    target, more = extrapolated(state.memory, rules.acceleration)
+    enough = state.memory.pushes > 0
+    return jnp.where(enough, target, state.eta), enough & more
+
+
+def with_candidate(
+    state: State, eta: Float[Array, " k"], more: Array, found: tuple[NormalMixture, Array, Array]
+) -> State:
+    """The state with the M-step of η as the candidate."""
+    candidate, solved, _ = found
+    return state._replace(candidate=candidate, input=eta, is_extrapolated=more, solved=solved)
+
+
+def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
+    """Iterate on the host until done or at the limit of evaluations."""
+    while int(state.status) == RUNNING and int(state.evaluated) < int(limit):
+        found = evaluate(state.candidate, data, plan)
+        state, eta, more = _judged_and_proposed(state, found, rules)
+        step = maximise(state.model, eta, data, plan)
+        if bool(more) and not bool(step[2]):
+            state = state._replace(memory=state.memory.forgotten())
+            eta, more = state.eta, jnp.asarray(False)
+            step = maximise(state.model, eta, data, plan)
+        state = with_candidate(state, eta, more, step)
+    return state
+
+
+@eqx.filter_jit
+def _judged_and_proposed(
+    state: State, found: Evaluation, rules: Rules
+) -> tuple[State, Array, Array]:
+    state = judged(state, found, rules)
+    return state, *proposed(state, rules)
+
+
+@eqx.filter_jit
+def advance_on_device(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
+    """The same as one device loop."""
+
+    def proceed(state: State) -> Array:
+        return (state.status == RUNNING) & (state.evaluated < limit)
+
+    def body(state: State) -> State:
+        found = evaluate(state.candidate, data, plan)
+        state, eta, more = _judged_and_proposed(state, found, rules)
+        step = maximise(state.model, eta, data, plan)
+
+        def plain() -> State:
+            cleared = state._replace(memory=state.memory.forgotten())
+            again = maximise(state.model, state.eta, data, plan)
+            return with_candidate(cleared, state.eta, jnp.zeros_like(more), again)
+
+        return jax.lax.cond(more & ~step[2], plain, lambda: with_candidate(state, eta, more, step))
+
+    last: State = jax.lax.while_loop(proceed, body, state)
+    return last

@@ -1,0 +1,309 @@
+"""`MiniBatchEMFitter`: online EM over random batches of an array, or over chunks of rows."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, pairwise
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
+
+from normix_expfam.toolbox import as_float, require
+from normix_mixtures import NormalMixture, check_observations
+
+from ._convergence import relative_change
+from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update
+from ._result import EMResult, Status
+from ._units import Units, from_standard, to_standard
+
+_OWNER = "MiniBatchEMFitter.fit"
+_EVALUATED = 8192  # rows whose density is evaluated at a time
+
+_STATUS = {
+    UpdateStatus.NON_FINITE: Status.NON_FINITE,
+    UpdateStatus.SINGULAR_DISPERSION: Status.SINGULAR_DISPERSION,
+    UpdateStatus.SOLVER_STALLED: Status.SOLVER_STALLED,
+}
+
+
+@final
+class MiniBatchEMFitter(eqx.Module):
+    """EM in blocks of `batch_size` rows, each of which moves the model: `OnlineEMFitter`'s updates.
+
+    It is for data on which one pass of `BatchEMFitter` is long. Columns are standardised first
+    and the model is transformed back exactly, so that the units of the data do not matter.
+
+    An array is shuffled before each pass, and the rows that fill no batch, fewer than
+    `batch_size`, are left out of that pass: other rows each time. An iterable of chunks, each of
+    shape (rows, d) and of any length, is passed through in its own order, which should be random;
+    the first chunk gives the units, and rows left over at the end of a pass begin the next one. An
+    iterator, which can be passed through only once, is.
+
+    The result counts passes as iterations. Its log-likelihoods are those of all rows under the
+    start and under the model after each pass, and can fall. Those of an iterator are Σ log f(x)
+    under the start, and Σ log f(x) in which each row is seen by the model just before it moved on.
+    The status is CONVERGED if the last pass changed the log-likelihood by at most `gain_tol` per
+    row, otherwise MAX_ITER, unless the last update was refused.
+
+    Args:
+        batch_size: rows in a block.
+        n_passes: passes over the data.
+        seed: of the shuffles.
+        gain_tol: change of the log-likelihood per row, in nats, that counts as none.
+        online: the step sizes, burn-in and averaging.
+
+    Raises:
+        ValueError: for settings outside their range.
+    """
+
+    batch_size: int = eqx.field(static=True, default=256)
+    n_passes: int = eqx.field(static=True, default=5)
+    seed: int = eqx.field(static=True, default=0)
+    gain_tol: float = 1e-5
+    online: OnlineEMFitter = OnlineEMFitter(averaging=True)
+
+    def __check_init__(self) -> None:
+        owner = "MiniBatchEMFitter"
+        for name in ("batch_size", "n_passes"):
+            value = getattr(self, name)
+            require(isinstance(value, int) and value >= 1, owner, name, "be an integer >= 1", value,
+                    "it is a count")  # fmt: skip
+        require(isinstance(self.seed, int), owner, "seed", "be an integer", self.seed,
+                "equal seeds give equal fits")  # fmt: skip
+        require(self.gain_tol > 0, owner, "gain_tol", "be > 0", self.gain_tol,
+                "it is a change in nats per row")  # fmt: skip
+
+    def fit(self, model: NormalMixture, X: ArrayLike | Iterable[ArrayLike]) -> EMResult:
+        """Fit from the start `model` to rows of shape (n, d), or to an iterable of such chunks.
+
+        Raises:
+            ValueError: if X, or the first chunk, is not (n, d) with n > d, or has constant or
+                linearly dependent columns; if rows are not finite, have not the d of the model, or
+                are too few for a batch or the burn-in; if their likelihood under `model` is not
+                finite.
+        """
+        began = time.perf_counter()
+        data: Any = X
+        fitted = self._fit_array if hasattr(X, "shape") else self._fit_chunks
+        return fitted(model, data, began)
+
+    def _fit_array(self, model: NormalMixture, X: ArrayLike, began: float) -> EMResult:
+        checked = check_observations(_OWNER, X)
+        n = checked.shape[0]
+        require(n >= self.batch_size, _OWNER, "batch_size", f"be at most the {n} rows of X",
+                self.batch_size, "lower it, or use BatchEMFitter")  # fmt: skip
+        units = _units(checked)
+        start = _start(model, units)
+        rows = units.standardised(checked)
+        states = self._shuffled(_initial(start), rows)
+        return self._passes(start, states, lambda: [np.asarray(rows)], units, began)
+
+    def _fit_chunks(
+        self, model: NormalMixture, chunks: Iterable[ArrayLike], began: float
+    ) -> EMResult:
+        stream = iter(chunks)
+        once = stream is chunks
+        first = next(stream, None)
+        if first is None:
+            raise ValueError(f"{_OWNER}: X must have chunks, got none; pass arrays (rows, d)")
+        units = _units(check_observations(f"{_OWNER}, first chunk", first))
+        start = _start(model, units)
+        if once:
+            return self._single(
+                start, _standard_chunks(chain([first], stream), units), units, began
+            )
+
+        def again() -> Iterable[np.ndarray]:
+            return _standard_chunks(chunks, units)
+
+        return self._passes(start, self._in_order(start, again), again, units, began)
+
+    def _shuffled(self, state: OnlineState, X: Float[Array, "n d"]) -> Iterator[OnlineState]:
+        """The states after passes in random order."""
+        n = X.shape[0]
+        settings = self.online._settings(X.shape[1], X.dtype)
+        key = jax.random.key(self.seed)
+        for number in range(self.n_passes):
+            order = jax.random.permutation(jax.random.fold_in(key, number), n)
+            batches = order[: n - n % self.batch_size].reshape(-1, self.batch_size)
+            state = _pass(state, X, batches, settings)
+            yield state
+
+    def _in_order(
+        self, start: NormalMixture, chunks: Callable[[], Iterable[np.ndarray]]
+    ) -> Iterator[OnlineState]:
+        """The states after passes in the order of the chunks."""
+        state, rest = _initial(start), None
+        for _ in range(self.n_passes):
+            for rows in _blocks(chunks(), self.batch_size, rest):
+                rest = rows
+                if len(rows) == self.batch_size:
+                    state = self.online.update(state, rows)
+            yield state
+
+    def _passes(
+        self,
+        start: NormalMixture,
+        states: Iterator[OnlineState],
+        chunks: Callable[[], Iterable[np.ndarray]],
+        units: Units,
+        began: float,
+    ) -> EMResult:
+        total, n = _total(start, chunks())
+        _require_finite(total, start)
+        models, likelihoods, state = [start], [total], _initial(start)
+        for state in states:
+            models.append(self.online.model(state))
+            likelihoods.append(_total(models[-1], chunks())[0])
+        return self._result(models, likelihoods, state, n, units, began)
+
+    def _single(
+        self, start: NormalMixture, chunks: Iterable[np.ndarray], units: Units, began: float
+    ) -> EMResult:
+        """One pass over what can be seen once, with likelihoods as it goes."""
+        state = _initial(start)
+        at_start, running, n = 0.0, 0.0, 0
+        for rows in _blocks(chunks, self.batch_size, None):
+            block = _padded(rows, self.batch_size)
+            n += len(rows)
+            at_start += float(_log_likelihood(start, *block))
+            if len(rows) == self.batch_size:
+                state = self.online.update(state, rows)
+                running += float(state.log_likelihood)
+            else:
+                running += float(_log_likelihood(state.model, *block))
+        _require_finite(at_start, start)
+        models = [start, self.online.model(state)]
+        return self._result(models, [at_start, running], state, n, units, began)
+
+    def _result(
+        self,
+        models: list[NormalMixture],
+        likelihoods: list[float],
+        state: OnlineState,
+        n: int,
+        units: Units,
+        began: float,
+    ) -> EMResult:
+        outcome = UpdateStatus(int(state.status))
+        require(outcome != UpdateStatus.BURN_IN, _OWNER, "X",
+                f"fill batches of {self.batch_size} rows beyond the burn-in",
+                f"{n} rows in a pass",
+                "lower batch_size or burn_in, or pass more rows")  # fmt: skip
+        history = np.array(likelihoods) - n * units.log_jacobian
+        status = _STATUS.get(outcome, Status.MAX_ITER)
+        if not np.isfinite(history[-1]):
+            status = Status.UNBOUNDED if history[-1] == np.inf else Status.NON_FINITE
+        elif not outcome.refused and abs(history[-1] - history[-2]) <= self.gain_tol * n:
+            status = Status.CONVERGED
+        changes = [float(relative_change(*pair)) for pair in pairwise(models)]
+        return EMResult(
+            model=from_standard(models[-1], units),
+            status=status,
+            n_iter=len(models) - 1,
+            log_likelihood=float(history[-1]),
+            log_likelihoods=history,
+            param_changes=np.array(changes),
+            elapsed=time.perf_counter() - began,
+            n_observations=n,
+        )
+
+
+def _units(X: Float[Array, "n d"]) -> Units:
+    if X.dtype == jnp.float32:
+        warnings.warn(
+            f"{_OWNER} runs in float32: statistics keep about 7 digits; set "
+            "jax.config.update('jax_enable_x64', True) before making arrays for more",
+            stacklevel=4,
+        )
+    return Units.of(X)
+
+
+def _start(model: NormalMixture, units: Units) -> NormalMixture:
+    """The model in standard coordinates, in the gauge and the precision of the data."""
+    d = units.scale.shape[0]
+    require(model.dimension == d, _OWNER, "X", f"have the {model.dimension} columns of model",
+            d, f"start from {type(model).__name__}.default_init")  # fmt: skip
+    dtype = units.scale.dtype
+    return to_standard(jax.tree.map(lambda leaf: leaf.astype(dtype), model), units)
+
+
+def _standard_chunks(chunks: Iterable[ArrayLike], units: Units) -> Iterator[np.ndarray]:
+    """Every chunk in standard coordinates.
+
+    Raises:
+        ValueError: for another shape than (rows, d), or rows that are not finite.
+    """
+    d = units.scale.shape[0]
+    for number, chunk in enumerate(chunks):
+        rows = as_float(chunk).astype(units.scale.dtype)
+        require(rows.ndim == 2 and rows.shape[1] == d, _OWNER, f"chunk {number}",
+                f"have shape (rows, {d})", rows.shape,
+                "pass observations in rows")  # fmt: skip
+        bad = np.flatnonzero(~np.all(np.isfinite(rows), axis=1))
+        require(bad.size == 0, _OWNER, f"chunk {number}", "be finite",
+                f"nan or inf in row {bad[:1]}", "drop or repair such rows")  # fmt: skip
+        yield np.asarray(units.standardised(rows))
+
+
+@eqx.filter_jit
+def _pass(
+    state: OnlineState,
+    X: Float[Array, "n d"],
+    batches: Int[Array, "k m"],
+    settings: _Settings,
+) -> OnlineState:
+    """Updates with the rows of every batch, in turn."""
+
+    weights = jnp.ones_like(X, shape=batches.shape[1:])
+
+    def one(state: OnlineState, batch: Array) -> tuple[OnlineState, None]:
+        return _update(state, X[batch], weights, settings), None
+
+    last: OnlineState = jax.lax.scan(one, state, batches)[0]
+    return last
+
+
+def _blocks(
+    chunks: Iterable[np.ndarray], size: int, rest: np.ndarray | None
+) -> Iterator[np.ndarray]:
+    """The rows after `rest` in blocks of `size`, and at last those left over, if any."""
+    for chunk in chunks:
+        rows = chunk if rest is None else np.concatenate([rest, chunk])
+        full = len(rows) - len(rows) % size
+        yield from (rows[i : i + size] for i in range(0, full, size))
+        rest = rows[full:]
+    if rest is not None and len(rest) > 0:
+        yield rest
+
+
+def _total(model: NormalMixture, chunks: Iterable[np.ndarray]) -> tuple[float, int]:
+    """Σ log f(x) and the number of rows."""
+    total, n = 0.0, 0
+    for rows in _blocks(chunks, _EVALUATED, None):
+        total += float(_log_likelihood(model, *_padded(rows, _EVALUATED)))
+        n += len(rows)
+    return total, n
+
+
+def _padded(rows: np.ndarray, size: int) -> tuple[Array, Array]:
+    """`size` rows, the first one repeated where there are fewer, and which of them are real."""
+    index = np.arange(size)
+    real = index < len(rows)
+    return jnp.asarray(rows[np.where(real, index, 0)]), jnp.asarray(real)
+
+
+@eqx.filter_jit
+def _log_likelihood(
+    model: NormalMixture, rows: Float[Array, "n d"], real: Bool[Array, " n"]
+) -> Float[Array, ""]:
+    return jnp.sum(jnp.where(real, model.log_prob(rows), 0.0))
+
+
+def _require_finite(total: float, start: NormalMixture) -> None:
+    require(np.isfinite(total), _OWNER, "model", "give the data a finite likelihood", total,
+            f"start from {type(start).__name__}.default_init")  # fmt: skip

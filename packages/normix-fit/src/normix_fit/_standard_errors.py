@@ -1,0 +1,280 @@
+"""Standard errors from the observed information of the marginal likelihood.
+
+The information I = -∇² log L is taken in coordinates that make it well conditioned and in which
+the gauge is a plane: with Σ = L Lᵀ at the estimate,
+
+    μ + L m,   γ + L g,   L (I + T) (I + T)ᵀ Lᵀ,   T lower triangular,
+
+and the subordinator on the slice a - b = 2p in logarithms of a and b, or of |p| on a boundary.
+Rows enter as L⁻¹(x - μ), so that neither units nor correlations of the columns matter. What is
+reported is h(coordinates), with covariance ∇h I⁻¹ ∇hᵀ (delta method). At a maximum the information
+is a tensor, and the choice of coordinates leaves no trace (Efron & Hinkley 1978, Biometrika 65,
+457, on observed information).
+"""
+
+from collections.abc import Collection
+from typing import Literal, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+from normix_expfam import GeneralizedInverseGaussian
+from normix_expfam.toolbox import as_float, require
+from normix_mixtures import (
+    DenseDispersion,
+    GeneralizedHyperbolic,
+    JointGeneralizedHyperbolic,
+    NormalMixture,
+)
+
+from ._summary import subordinator_parameters
+
+_ROWS = 4096  # that are linearised at once
+_NUMBERS = 2**20  # that a batch of directions may take, times its rows and columns
+
+
+@final
+class StandardErrors(eqx.Module):
+    """Standard errors of a fit, of the parameters in the gauge of `normalize`; a pytree.
+
+    A parameter that was held has 0, one on the boundary of its family nan.
+
+    Fields:
+        mu: of μ, shape (d,), in the units of the data.
+        gamma: of γ, shape (d,), in the units of the data.
+        sigma: of Σ, shape (d, d), in products of those units.
+        subordinator: by name: p, a, b, or alpha, beta, or mu_ig, lam. The gauge ties them
+            together, so that their covariance is singular.
+        covariance: of (μ, γ, Σ_11, Σ_21, Σ_22, Σ_31, ..., subordinator), shape (k, k).
+    """
+
+    mu: Float[Array, " d"]
+    gamma: Float[Array, " d"]
+    sigma: Float[Array, "d d"]
+    subordinator: dict[str, Float[Array, ""]]
+    covariance: Float[Array, "k k"]
+
+
+@final
+class _Slice(eqx.Module):
+    """The laws GIG(p, a, b) with a - b = 2p, that is with the mode of log Y at 0, about one."""
+
+    kind: Literal["inside", "p held", "a = 0", "b = 0"] = eqx.field(static=True)
+    p: Float[Array, ""]
+    a: Float[Array, ""]
+    b: Float[Array, ""]
+
+    def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:
+        """The law at the coordinates u, of which all but "inside" use the first."""
+        none = jnp.zeros_like(self.p)
+        if self.kind == "inside":
+            a, b = self.a * jnp.exp(u[0]), self.b * jnp.exp(u[1])
+            p = (a - b) / 2
+        elif self.kind == "p held":
+            # the smaller of the two in logarithms, the larger as a sum
+            small = jnp.minimum(self.a, self.b) * jnp.exp(u[0])
+            p, large = self.p, small + 2 * jnp.abs(self.p)
+            a, b = jnp.where(p > 0, large, small), jnp.where(p > 0, small, large)
+        elif self.kind == "b = 0":
+            p = self.p * jnp.exp(u[0])
+            a, b = 2 * p, none
+        else:
+            p = self.p * jnp.exp(u[0])
+            a, b = none, -2 * p
+        return GeneralizedInverseGaussian(p, a, b, check=False)
+
+
+def _split(
+    law: _Slice, u: Float[Array, " k"], d: int
+) -> tuple[Array, Array, Array, GeneralizedInverseGaussian]:
+    """m, g, I + T and the law of Y at the coordinates u = (m, g, T by rows, two of the slice)."""
+    lower = jnp.eye(d, dtype=u.dtype).at[np.tril_indices(d)].add(u[2 * d : -2])
+    return u[:d], u[d : 2 * d], lower, law.at(u[-2:])
+
+
+def _origin(model: NormalMixture) -> Float[Array, " k"]:
+    d = model.dimension
+    return jnp.zeros_like(model.mu, shape=2 * d + d * (d + 1) // 2 + 2)
+
+
+def standard_errors(
+    owner: str,
+    model: NormalMixture,
+    X: ArrayLike,
+    weights: ArrayLike | None,
+    fixed: Collection[str],
+) -> StandardErrors:
+    """`EMResult.standard_errors`, of a maximum over all parameters but those in `fixed`.
+
+    Raises:
+        ValueError: as there; `owner` stands before the message.
+    """
+    X, w = _data(owner, model, X, weights)
+    require(isinstance(model.joint.dispersion, DenseDispersion), owner, "model",
+            "hold its dispersion as DenseDispersion",
+            type(model.joint.dispersion).__name__,
+            "repeat the fit on resampled rows instead (bootstrap)")  # fmt: skip
+    model = jax.tree.map(
+        lambda leaf: leaf.astype(X.dtype) if eqx.is_inexact_array(leaf) else leaf, model
+    )
+    model = model.normalize()
+    law = _slice(model, fixed)
+    free = _free(law, model.dimension, fixed)
+    information = np.asarray(_information(law, *_whitened(model, X), w, _origin(model)))
+    slopes = np.asarray(_slopes(law, model))[:, free]
+    inverse = _inverse(owner, information[np.ix_(free, free)])
+    return _by_parameter(law, model, slopes @ inverse @ slopes.T)
+
+
+def _data(
+    owner: str, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Rows and weights in the widest precision at hand."""
+    widest = jnp.result_type(float)
+    X = as_float(X).astype(widest)
+    require(X.ndim == 2 and X.shape[1] == model.dimension, owner, "X",
+            f"have shape (n, {model.dimension})", X.shape,
+            "pass the data of the fit in rows")  # fmt: skip
+    require(np.isfinite(X), owner, "X", "be finite", "nan or inf", "pass the data of the fit")
+    w = jnp.ones_like(X[:, 0]) if weights is None else as_float(weights).astype(widest)
+    require(w.shape == X.shape[:1], owner, "weights", f"have shape {X.shape[:1]}", w.shape,
+            "pass one weight per row")  # fmt: skip
+    good = np.isfinite(w) & (np.asarray(w) >= 0)
+    require(good, owner, "weights", "be finite and non-negative", weights, "check their signs")
+    return X, w
+
+
+def _slice(model: NormalMixture, fixed: Collection[str]) -> _Slice:
+    p, a, b = model.joint.subordinator_as_gig()
+    full = model.joint.subordinator_family is GeneralizedInverseGaussian
+    if float(b) == 0:
+        return _Slice("b = 0", p, a, b)
+    if float(a) == 0:
+        return _Slice("a = 0", p, a, b)
+    return _Slice("inside" if full and "p" not in fixed else "p held", p, a, b)
+
+
+def _free(law: _Slice, d: int, fixed: Collection[str]) -> np.ndarray:
+    """Which of the coordinates are free, shape (k,)."""
+    free = np.ones(2 * d + d * (d + 1) // 2 + 2, bool)
+    free[:d] = "mu" not in fixed
+    free[d : 2 * d] = "gamma" not in fixed
+    on_boundary = law.kind in ("a = 0", "b = 0")
+    free[-2] = not (on_boundary and {"p", "alpha"} & set(fixed))
+    free[-1] = law.kind == "inside"
+    if "subordinator" in fixed:
+        free[-2:] = False
+    return free
+
+
+@eqx.filter_jit
+def _whitened(
+    model: NormalMixture, X: Float[Array, "n d"]
+) -> tuple[Float[Array, " d"], Float[Array, "n d"]]:
+    """L⁻¹γ, and L⁻¹(x - μ) of every row."""
+    whiten = model.joint.dispersion.whiten
+    return whiten(model.gamma[None, :])[0], whiten(X - model.mu[None, :])
+
+
+def _log_likelihood(
+    law: _Slice,
+    skew: Float[Array, " d"],
+    u: Float[Array, " k"],
+    Z: Float[Array, "n d"],
+    weights: Float[Array, " n"],
+) -> Float[Array, ""]:
+    """Σ w log f at u of whitened rows, without the constant log det L per row."""
+    m, g, lower, subordinator = _split(law, u, skew.shape[0])
+    # the families differ in their subordinator alone
+    joint = JointGeneralizedHyperbolic(m, skew + g, DenseDispersion(lower), subordinator)
+    return weights @ GeneralizedHyperbolic(joint).log_prob(Z)
+
+
+@eqx.filter_jit
+def _information(
+    law: _Slice,
+    skew: Float[Array, " d"],
+    Z: Float[Array, "n d"],
+    weights: Float[Array, " n"],
+    origin: Float[Array, " k"],
+) -> Float[Array, "k k"]:
+    """-∇² log L in u at `origin`, from whitened rows; 0 along a coordinate without meaning."""
+    (n, d), k = Z.shape, origin.shape[0]
+    blocks = -(-n // _ROWS)
+    size = -(-n // blocks)
+    # the last block is filled up with rows that exist, at weight 0
+    index = jnp.arange(blocks * size) % n
+    counted = jnp.where(jnp.arange(blocks * size) < n, weights[index], 0.0)
+    # so many directions at once, the last ones filled up with zeros
+    together = max(1, min(k, _NUMBERS // (size * d)))
+    directions = jnp.pad(jnp.eye(k, dtype=origin.dtype), ((0, -k % together), (0, 0)))
+
+    def of_block(block: tuple[Array, Array]) -> Array:
+        gradient = jax.grad(lambda u: _log_likelihood(law, skew, u, *block))
+        # forward over reverse, the part that all directions share computed once
+        _, along = jax.linearize(gradient, origin)
+        columns = jax.lax.map(jax.vmap(along), directions.reshape(-1, together, k))
+        return columns.reshape(-1, k)[:k]
+
+    data = Z[index].reshape(blocks, size, d), counted.reshape(blocks, size)
+    hessian = jnp.sum(jax.lax.map(of_block, data), axis=0)
+    return -(hessian + hessian.T) / 2
+
+
+@eqx.filter_jit
+def _slopes(law: _Slice, model: NormalMixture) -> Float[Array, "reported k"]:
+    """The derivative of (μ, γ, vech Σ by rows, subordinator) in u."""
+    root = model.L_Sigma
+
+    def reported(u: Array) -> Array:
+        m, g, lower, subordinator = _split(law, u, model.dimension)
+        factor = root @ lower
+        sigma = (factor @ factor.T)[np.tril_indices(model.dimension)]
+        own = model.joint.subordinator_family.from_gig(*subordinator.as_gig())
+        last = jnp.stack(list(subordinator_parameters(own).values()))
+        return jnp.concatenate([model.mu + root @ m, model.gamma + root @ g, sigma, last])
+
+    return jax.jacfwd(reported)(_origin(model))
+
+
+def _inverse(owner: str, information: Float[np.ndarray, "r r"]) -> Float[np.ndarray, "r r"]:
+    """The inverse of a positive definite matrix, or the reason why there is none."""
+    finite = bool(np.all(np.isfinite(information)))
+    require(finite, owner, "the information", "be finite", "nan or inf",
+            "the density is not smooth at a row of X, as at mu for b = 0")  # fmt: skip
+    scale = np.sqrt(np.abs(np.diagonal(information)))
+    scale = np.where(scale > 0, scale, 1.0)
+    unit = information / np.outer(scale, scale)
+    least = float(np.linalg.eigvalsh(unit)[0])
+    require(least > unit.shape[0] * np.finfo(unit.dtype).eps, owner, "the information",
+            "be positive definite", f"the smallest eigenvalue {least:.1e} in units of its diagonal",
+            "the point is not a maximum of the likelihood of X: pass the data of the fit, or fit "
+            "further, with a smaller tol or gain_tol or from another start")  # fmt: skip
+    return np.linalg.inv(unit) / np.outer(scale, scale)
+
+
+def _by_parameter(
+    law: _Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
+) -> StandardErrors:
+    d = model.dimension
+    names = list(subordinator_parameters(model.subordinator))
+    first = covariance.shape[0] - len(names)
+    # a and b are names in the full family; the families that live on a boundary have none there
+    on_boundary = {"a = 0": "a", "b = 0": "b"}.get(law.kind)
+    if on_boundary in names:
+        j = first + names.index(on_boundary)
+        covariance[j, :] = covariance[:, j] = np.nan
+    root = np.sqrt(np.diagonal(covariance))
+    sigma = np.zeros_like(root, shape=(d, d))
+    rows, columns = np.tril_indices(d)
+    sigma[rows, columns] = sigma[columns, rows] = root[2 * d : first]
+    return StandardErrors(
+        mu=jnp.asarray(root[:d]),
+        gamma=jnp.asarray(root[d : 2 * d]),
+        sigma=jnp.asarray(sigma),
+        subordinator={name: jnp.asarray(root[first + j]) for j, name in enumerate(names)},
+        covariance=jnp.asarray(covariance),
+    )

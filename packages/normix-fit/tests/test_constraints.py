@@ -1,0 +1,105 @@
+"""Weights, parameters that are held, symmetric fits, and the normal limit."""
+
+import numpy as np
+import pytest
+
+from normix_fit import FAMILIES, BatchEMFitter, Status, fit
+
+N, D = 120, 3
+
+
+def heavy(seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((N, D)) / np.sqrt(rng.gamma(2.0, size=(N, 1)))
+    return X + 0.3 * X**2 / (1 + X**2)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_weight_counts_rows(name):
+    X = heavy()
+    counts = np.random.default_rng(1).integers(0, 3, N)
+    weighted = fit(X, name, weights=counts.astype(float))
+    repeated = fit(np.repeat(X, counts, axis=0), name)
+    assert weighted.status == repeated.status
+    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-9)
+    np.testing.assert_allclose(weighted.model.mu, repeated.model.mu, rtol=0, atol=1e-5)
+    assert weighted.n_observations == repeated.n_observations == counts.sum()
+    assert weighted.bic == pytest.approx(repeated.bic, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(N - 1), r"weights must have shape \(120,\)"),
+        (-np.ones(N), "weights must be finite and non-negative"),
+        (np.full(N, np.nan), "weights must be finite and non-negative"),
+        (np.eye(N)[0], "X must have more rows than columns"),
+    ],
+)
+def test_bad_weights(weights, message):
+    start = FAMILIES["nig"].default_init(heavy())
+    with pytest.raises(ValueError, match=message):
+        BatchEMFitter().fit(start, heavy(), weights)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_symmetric_fits(name):
+    X = heavy()
+    full, symmetric = fit(X, name), fit(X, name, symmetric=True)
+    np.testing.assert_array_equal(symmetric.model.gamma, 0)
+    assert symmetric.log_likelihood < full.log_likelihood
+    assert symmetric.n_parameters == full.n_parameters - D
+    mirrored = fit(np.concatenate([X, -X]), name)
+    twice = fit(np.concatenate([X, -X]), name, symmetric=True)
+    assert twice.log_likelihood == pytest.approx(mirrored.log_likelihood, abs=1e-4)
+
+
+def test_a_known_order_makes_gh_a_submodel():
+    X = heavy()
+    as_gh, nig = fit(X, "gh", fixed={"p": -0.5}), fit(X, "nig")
+    assert float(as_gh.model.p) == -0.5
+    assert as_gh.log_likelihood == pytest.approx(nig.log_likelihood, abs=1e-6)
+    assert as_gh.n_parameters == nig.n_parameters
+    assert as_gh.fixed == ("p",)
+    np.testing.assert_allclose(as_gh.model.sigma, nig.model.sigma, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["vg", "ninvg"])
+def test_a_known_shape_is_kept(name):
+    X = heavy()
+    free = fit(X, name)
+    held = fit(X, name, fixed={"alpha": 3.0})
+    assert float(held.model.alpha) == 3.0
+    assert held.log_likelihood <= free.log_likelihood
+    again = fit(X, name, fixed={"alpha": float(free.model.alpha)})
+    assert again.log_likelihood == pytest.approx(free.log_likelihood, abs=1e-6)
+
+
+def test_a_known_location_is_kept():
+    X = heavy() + 5.0
+    mu = np.full(D, 5.1)
+    result = fit(X, "nig", fixed={"mu": mu})
+    np.testing.assert_allclose(result.model.mu, mu, rtol=1e-14)
+    assert result.n_parameters == fit(X, "nig").n_parameters - D
+    start = FAMILIES["nig"].default_init(X)
+    kept = BatchEMFitter(fixed=("mu",)).fit(start, X)
+    np.testing.assert_allclose(kept.model.mu, start.mu, rtol=1e-14)
+
+
+def test_names_that_cannot_be_held():
+    with pytest.raises(ValueError, match="fixed must have names among mu, subordinator, got 'p'"):
+        fit(heavy(), "nig", fixed=("p",))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_light_tails_end_at_the_normal_law(name):
+    """Uniform data: no member is as likely as its normal limit, up to what skewness gains."""
+    X = np.random.default_rng(5).uniform(size=(500, 2))
+    result = fit(X, name)
+    centred = X - X.mean(0)
+    half_log_det = np.linalg.slogdet(centred.T @ centred / 500)[1] / 2
+    normal = -500 * (half_log_det + np.log(2 * np.pi) + 1)
+    assert result.log_likelihood >= normal - 1e-3
+    assert result.log_likelihood <= normal + 1
+    assert result.status in (Status.NORMAL_LIMIT, Status.CONVERGED, Status.GAMMA_LIMIT,
+                             Status.INVERSE_GAMMA_LIMIT)  # fmt: skip

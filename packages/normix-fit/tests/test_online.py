@@ -1,0 +1,370 @@
+"""`OnlineEMFitter`: its recursion by hand, the gauge of the statistics, refusals, clear errors."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_expfam import InversionStatus
+from normix_fit import FAMILIES
+from normix_fit._online import OnlineEMFitter, UpdateStatus, _gauge_factor, _update
+from normix_mixtures import MixtureStatistics, NormalInverseGaussian, PosteriorMoments
+
+M, D = 64, 3  # one block shape, so that compiled updates are shared
+TRUE = NormalInverseGaussian.from_classical(
+    np.array([0.1, -0.2, 0.3]),
+    np.array([0.3, -0.2, 0.1]),
+    np.array([[1.0, 0.4, 0.2], [0.4, 1.0, -0.3], [0.2, -0.3, 2.0]]),
+    mu_ig=1.0,
+    lam=1.0,
+)
+
+
+def stream(n_blocks, seed=0, law=TRUE):
+    return np.asarray(law.sample(jax.random.key(seed), (n_blocks, M)))
+
+
+def run(fitter, blocks, start, weights=None):
+    state = fitter.init(start)
+    for k, rows in enumerate(blocks):
+        state = fitter.update(state, rows, None if weights is None else weights[k])
+    return state
+
+
+@pytest.fixture(scope="module")
+def start():
+    rows = stream(1, seed=99)[0]
+    return NormalInverseGaussian.from_classical(
+        rows.mean(axis=0), None, 3 * np.cov(rows.T), mu_ig=1.0, lam=1.0
+    )
+
+
+def normal_equations(s):
+    """μ, γ and Σ of the M-step from mean statistics, no gauge involved."""
+    inverse_y, y = float(s.inverse_y / s.n), float(s.y / s.n)
+    x, over_y, square = (np.asarray(v / s.n) for v in (s.x, s.x_inverse_y, s.xx_inverse_y))
+    mu, gamma = np.linalg.solve([[inverse_y, 1.0], [1.0, y]], np.stack([over_y, x]))
+    sigma = square - np.outer(over_y, mu) - np.outer(mu, over_y) + inverse_y * np.outer(mu, mu)
+    return mu + np.asarray(s.origin), gamma, sigma - y * np.outer(gamma, gamma)
+
+
+SUBORDINATORS = {
+    "gamma": lambda rng: rng.gamma(1.5, size=400),
+    "inverse gamma": lambda rng: 1 / rng.gamma(1.5, size=400),
+    "lognormal": lambda rng: np.exp(rng.standard_normal(400)),
+}
+
+
+def complete_statistics(kind, seed):
+    """Statistics of rows whose Y is known."""
+    rng = np.random.default_rng(seed)
+    y = SUBORDINATORS[kind](rng)
+    X = 1 + 0.3 * y[:, None] + np.sqrt(y)[:, None] * rng.standard_normal((400, D))
+    found = PosteriorMoments(*(jnp.asarray(v) for v in (0 * y, np.log(y), 1 / y, y)))
+    return MixtureStatistics.from_rows(jnp.asarray(X), found, None, jnp.ones(D))
+
+
+@pytest.mark.parametrize("kind", SUBORDINATORS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_statistics_in_the_gauge_of_the_model_give_its_own_normal_part(name, kind):
+    met = set()
+    for seed in range(4):
+        statistics = complete_statistics(kind, seed).rescaled_subordinator(jnp.asarray(7.0))
+        start = FAMILIES[name].from_moments(np.zeros(D), np.eye(D), spread=1.0)
+        model, solved = start.m_step_with_status(statistics)
+        met.add(InversionStatus(int(solved)))
+        factor = _gauge_factor(model, statistics)
+        assert abs(float(factor) - 1) > 0.1, "there is something to move"
+        mu, gamma, sigma = normal_equations(statistics.rescaled_subordinator(factor))
+        np.testing.assert_allclose(model.mu, mu, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(model.gamma, gamma, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(model.sigma, sigma, rtol=0, atol=1e-8)
+    if name == "gh":
+        assert {
+            "gamma": InversionStatus.GAMMA_LIMIT,
+            "inverse gamma": InversionStatus.INVERSE_GAMMA_LIMIT,
+            "lognormal": InversionStatus.CONVERGED,
+        }[kind] in met
+
+
+def test_rescaled_statistics_are_those_of_the_rescaled_subordinator(start):
+    X = stream(1)[0]
+    factor = jnp.asarray(3.0)
+    moved = start._wrap(start.joint.rescaled_subordinator(factor)).statistics(X)
+    for one, two in zip(
+        jax.tree.leaves(moved),
+        jax.tree.leaves(start.statistics(X).rescaled_subordinator(factor)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
+
+
+def test_the_path_is_that_of_models_kept_in_one_gauge(start):
+    """By hand, nothing normalised: the statistics need not move, because no model does."""
+    fitter = OnlineEMFitter(kappa=0.7, burn_in=1)
+    blocks = stream(8)
+    model, s = start, None
+    for t, rows in enumerate(blocks, start=1):
+        block = MixtureStatistics.from_rows(
+            jnp.asarray(rows), model.e_step(rows), jnp.full(M, 1 / M), start.mu
+        )
+        rho = t**-0.7
+        s = block if s is None else jax.tree.map(lambda a, b, r=rho: (1 - r) * a + r * b, s, block)
+        fitted = model.m_step_from_statistics(s)
+        shrink = jnp.asarray(fitted.sigma[0, 0] / normal_equations(s)[2][0, 0])
+        model = fitted._wrap(fitted.joint.rescaled_subordinator(shrink))
+    assert abs(float(jnp.log(shrink))) > 1e-3, "the gauge of the fitter has moved"
+    state = run(fitter, blocks, start)
+    assert UpdateStatus(int(state.status)) == UpdateStatus.MOVED
+    assert bool(state.model.is_close(model, rtol=1e-8))
+
+
+def filtered(blocks, steps):
+    """Σ x of the statistics, which no model enters."""
+    value = np.zeros(D)
+    for rows, step in zip(blocks, steps, strict=True):
+        value = value + step * (rows.mean(axis=0) - value)
+    return value
+
+
+def test_steps_are_running_means_and_then_decay(start):
+    blocks = stream(6)
+    fitter = OnlineEMFitter(kappa=0.8, delay=2.0, scale=1.5, burn_in=3 * M)
+    state = run(fitter, blocks, start)
+    steps = [1, 1 / 2, 1 / 3, *(1.5 * (t + 2.0) ** -0.8 for t in (4, 5, 6))]
+    origin = np.asarray(start.mu)
+    np.testing.assert_allclose(state.statistics.x, filtered(blocks - origin, steps), atol=1e-12)
+    np.testing.assert_array_equal(state.statistics.origin, origin)
+    assert float(state.statistics.n) == pytest.approx(1, abs=1e-12)
+    assert float(state.n_rows) == 6 * M
+    assert int(state.n_updates) == 6
+    assert int(state.n_averaged) == 4  # the third block ends the burn-in
+
+
+def test_the_model_rests_during_the_burn_in(start):
+    fitter = OnlineEMFitter(burn_in=2 * M)
+    first = run(fitter, stream(1), start)
+    assert UpdateStatus(int(first.status)) == UpdateStatus.BURN_IN
+    assert bool(first.model.is_close(start))
+    second = run(fitter, stream(2), start)
+    assert UpdateStatus(int(second.status)) == UpdateStatus.MOVED
+    every_row = start.m_step_from_statistics(sum(start.statistics(rows) for rows in stream(2)))
+    assert bool(second.model.is_close(every_row, rtol=1e-8)), "all rows weigh the same"
+    assert not bool(second.model.is_close(start, rtol=1e-2))
+
+
+def test_a_block_is_its_two_halves_under_one_model(start):
+    fitter = OnlineEMFitter(burn_in=10**6)
+    a, b = stream(2)
+    halves = [np.concatenate([a[:32], b[:32]]), np.concatenate([a[32:], b[32:]])]
+    one, two = run(fitter, (a, b), start), run(fitter, halves, start)
+    for x, y in zip(jax.tree.leaves(one.statistics), jax.tree.leaves(two.statistics), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-12)
+
+
+def test_forgetting_halves_the_weight_in_a_half_life(start):
+    fitter = OnlineEMFitter(forgetting=2.0 * M, burn_in=1)
+    blocks = stream(5)
+    state = run(fitter, blocks, start)
+    weights = 2.0 ** (-np.arange(5)[::-1] / 2)
+    expected = weights / weights.sum() @ (blocks - np.asarray(start.mu)).mean(axis=1)
+    np.testing.assert_allclose(state.statistics.x, expected, rtol=0, atol=1e-12)
+
+
+def test_forgetting_follows_a_change_of_law(start):
+    other = TRUE.rescaled(jnp.array([3.0, -2.0, 0.0]), jnp.array([1.0, 2.0, 0.5]))
+    blocks = np.concatenate([stream(20), stream(80, 1, other)])
+    fresh = np.asarray(other.sample(jax.random.key(5), (2000,)))
+    best = float(jnp.mean(other.log_prob(fresh)))
+
+    def loss(fitter):
+        model = fitter.model(run(fitter, blocks, start))
+        return best - float(jnp.mean(model.log_prob(fresh)))
+
+    assert loss(OnlineEMFitter(forgetting=3.0 * M)) < 0.05
+    assert loss(OnlineEMFitter(kappa=1.0)) > 0.5
+
+
+def test_averaging_is_the_mean_of_the_statistics_in_one_gauge(start):
+    fitter = OnlineEMFitter(burn_in=2 * M, averaging=True)
+    blocks = stream(12)
+    state, kept, factors = fitter.init(start), [], []
+    for rows in blocks:
+        before = state
+        state = fitter.update(before, rows)
+        kept.append(state)
+        inside = before.model.statistics(rows, np.full(M, 1.0 / M))
+        step = 1.0 / len(kept) if len(kept) <= 2 else len(kept) ** -0.6
+        mixed = float(before.statistics.y * (1 - step) + step * inside.y)
+        factors.append(float(state.statistics.y) / mixed)
+    to_last = np.cumprod([1.0, *factors[:0:-1]])[::-1]
+    y = [float(k.statistics.y) * f for k, f in zip(kept, to_last, strict=True)][1:]
+    assert np.ptp(factors) > 1e-3
+    weights = np.arange(1, len(y) + 1) / np.sum(np.arange(1, len(y) + 1))
+    assert float(state.averaged.y) == pytest.approx(weights @ y, rel=1e-9)
+    x = weights @ np.stack([np.asarray(k.statistics.x) for k in kept[1:]])
+    np.testing.assert_allclose(state.averaged.x, x, rtol=0, atol=1e-12)
+    model = fitter.model(state)
+    assert bool(model.is_close(model.m_step_from_statistics(state.averaged), rtol=1e-8))
+    plain = OnlineEMFitter(burn_in=2 * M)
+    assert bool(plain.model(state).is_close(state.model, rtol=0.0))
+    assert not bool(model.is_close(state.model, rtol=1e-3))
+
+
+def test_averaging_takes_off_noise(start):
+    blocks = stream(200)
+    rows = blocks.reshape(-1, D)
+    state = run(OnlineEMFitter(), blocks, start)
+    plain, averaged = (
+        float(jnp.mean(OnlineEMFitter(averaging=averaging).model(state).log_prob(rows)))
+        for averaging in (False, True)
+    )
+    assert averaged > plain
+    assert averaged > float(jnp.mean(TRUE.log_prob(rows))) - 1e-3
+
+
+def test_before_the_first_move_the_average_is_the_start(start):
+    fitter = OnlineEMFitter(averaging=True)
+    assert bool(fitter.model(fitter.init(start)).is_close(start))
+
+
+def test_a_weight_is_a_number_of_rows(start):
+    fitter = OnlineEMFitter(burn_in=1)
+    first, rows = stream(2)
+    twice = np.concatenate([rows[:32], rows[:32]])
+    weights = np.repeat([2.0, 0.0], 32)
+    one = run(fitter, (first, twice), start, np.ones((2, M)))
+    two = run(fitter, (first, rows), start, [np.ones(M), weights])
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
+    assert float(two.log_likelihood) == pytest.approx(
+        2 * float(jnp.sum(run(fitter, (first,), start).model.log_prob(rows[:32])))
+    )
+
+
+def refused(state, before, status):
+    assert UpdateStatus(int(state.status)) == status
+    assert status.refused
+    assert int(state.n_refused) == int(before.n_refused) + 1
+    for x, y in zip(jax.tree.leaves(state.model), jax.tree.leaves(before.model), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_a_block_without_finite_statistics_is_left_out(start, value):
+    fitter = OnlineEMFitter(burn_in=1, averaging=True)
+    blocks = stream(3)
+    before = run(fitter, blocks[:2], start)
+    bad = blocks[2].copy()
+    bad[7, 1] = value
+    state = fitter.update(before, bad)
+    refused(state, before, UpdateStatus.NON_FINITE)
+    for x, y in zip(
+        jax.tree.leaves((state.statistics, state.averaged, state.n_rows, state.n_updates)),
+        jax.tree.leaves((before.statistics, before.averaged, before.n_rows, before.n_updates)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(x, y)
+    following = fitter.update(state, blocks[2])
+    assert bool(following.model.is_close(run(fitter, blocks, start).model))
+
+
+def test_weights_that_are_all_zero_are_left_out(start):
+    fitter = OnlineEMFitter(burn_in=1)
+    before = run(fitter, stream(1), start, np.ones((1, M)))
+    state = fitter.update(before, stream(1)[0], np.zeros(M))
+    refused(state, before, UpdateStatus.NON_FINITE)
+
+
+def test_a_singular_dispersion_is_refused_and_the_rows_are_kept(start):
+    fitter = OnlineEMFitter(burn_in=1)
+    before = fitter.init(start)
+    flat = stream(2).copy()
+    flat[0, :, 2] = 5.0
+    state = fitter.update(before, flat[0])
+    refused(state, before, UpdateStatus.SINGULAR_DISPERSION)
+    assert int(state.n_updates) == 1
+    assert "burn_in" in UpdateStatus(int(state.status)).message
+    state = fitter.update(state, flat[1])
+    assert UpdateStatus(int(state.status)) == UpdateStatus.MOVED
+
+
+def test_every_status_has_a_message():
+    assert len({status.message for status in UpdateStatus}) == len(UpdateStatus)
+
+
+def test_a_second_stream_of_the_same_shape_compiles_nothing(start):
+    compiled = []
+
+    def listen(event, duration, **_):
+        del duration
+        if "compile" in event:
+            compiled.append(event)
+
+    first, second = stream(3, 10), stream(3, 11)
+    run(OnlineEMFitter(burn_in=1), first, start)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x * 3.5 + 1)(jnp.ones(3)).block_until_ready()
+        assert compiled, "the listener hears compilations"
+        compiled.clear()
+        run(OnlineEMFitter(kappa=0.9, delay=3.0, burn_in=100), second, start)
+        assert compiled == []
+    finally:
+        jax.monitoring.clear_event_listeners()
+
+
+def test_no_callback_in_an_update(start):
+    fitter = OnlineEMFitter(forgetting=100.0)
+    arguments = fitter.init(start), jnp.zeros((M, D)), jnp.ones(M)
+    settings = fitter._settings(D, start.mu.dtype)
+    text = str(eqx.filter_make_jaxpr(_update)(*arguments, settings)[0])
+    assert "while" in text
+    assert "callback" not in text
+
+
+def test_single_precision_warns(start):
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), start)
+    with pytest.warns(UserWarning, match="float32") as record:
+        state = OnlineEMFitter().init(single)
+    assert len(record) == 1
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {
+        np.dtype("float32"),
+        np.dtype("int32"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kappa": 0.5}, r"kappa must be in \(1/2, 1\], got 0.5"),
+        ({"kappa": 1.1}, "kappa"),
+        ({"kappa": float("nan")}, "kappa"),
+        ({"delay": -1.0}, "delay must be finite and >= 0, got -1.0"),
+        ({"scale": 0.0}, "scale must be > 0 and at most"),
+        ({"scale": 1.2}, "scale must be > 0 and at most"),
+        ({"forgetting": 0.0}, "forgetting must be finite and > 0, got 0.0; pass a half-life"),
+        ({"forgetting": 10.0, "averaging": True}, "averaging must be False with forgetting"),
+        ({"burn_in": -1}, "burn_in must be an integer >= 0, got -1"),
+    ],
+)
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        OnlineEMFitter(**options)
+
+
+@pytest.mark.parametrize(
+    ("rows", "weights", "message"),
+    [
+        (np.zeros(D), None, r"rows must have shape \(n, 3\), n >= 1, got \(3,\); .*x\[None, :\]"),
+        (np.zeros((0, D)), None, r"got \(0, 3\)"),
+        (np.zeros((M, 2)), None, r"got \(64, 2\)"),
+        (np.zeros((M, D)), np.ones(3), r"weights must have shape \(64,\), got \(3,\)"),
+        (np.zeros((M, D)), -np.ones(M), "weights must be finite and non-negative"),
+    ],
+)
+def test_bad_blocks(start, rows, weights, message):
+    fitter = OnlineEMFitter()
+    with pytest.raises(ValueError, match=message):
+        fitter.update(fitter.init(start), rows, weights)
