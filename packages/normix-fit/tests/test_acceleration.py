@@ -58,7 +58,7 @@ def test_the_ring_keeps_the_last_pairs():
 
 def heavy(seed, n=200, d=2):
     rng = np.random.default_rng(seed)
-    return rng.standard_normal((n, d)) / np.sqrt(rng.gamma(0.8, size=(n, 1)))
+    return rng.standard_normal((n, d)) / np.sqrt(rng.gamma(2.0, size=(n, 1)))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -52,6 +52,18 @@ class Memory(NamedTuple):
             self.pushes + 1,
         )
 
+    def pushed_or_forgotten(
+        self, usable: Array, eta: Float[Array, " k"], output: Float[Array, " k"]
+    ) -> Self:
+        """With one more pair if it is usable, and empty if not.
+
+        Chosen row by row: a choice between two whole memories would copy both.
+        """
+        place = self.pushes % self.outputs.shape[0]
+        return self.pushed(
+            jnp.where(usable, eta, self.even), jnp.where(usable, output, self.outputs[place])
+        )._replace(pushes=jnp.where(usable, self.pushes + 1, 0))
+
     def forgotten(self) -> Self:
         """Empty."""
         return self._replace(pushes=jnp.zeros_like(self.pushes))

@@ -18,6 +18,7 @@ from normix_mixtures import (
 from ._batch import BatchEMFitter, Callback
 from ._convergence import relative_change
 from ._result import EMResult
+from ._starts import default_starts
 
 FAMILIES: dict[str, type[NormalMixture]] = {
     "gh": GeneralizedHyperbolic,
@@ -29,28 +30,39 @@ FAMILIES: dict[str, type[NormalMixture]] = {
 
 
 def fit(
-    X: ArrayLike, family: str = "gh", *, weights: ArrayLike | None = None, **options: Any
+    X: ArrayLike,
+    family: str = "gh",
+    *,
+    weights: ArrayLike | None = None,
+    n_starts: int = 1,
+    **options: Any,
 ) -> EMResult:
-    """Fit a family to the rows of X by EM from its default start.
+    """Fit a family to the rows of X by EM from its default start, or from several.
 
     Args:
         X: observations, shape (n, d), n > d.
         family: "gh", "nig", "vg" or "ninvg".
         weights: one per row, >= 0, shape (n,).
-        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, algorithm, acceleration,
-            symmetric, fixed, e_step_backend, m_step_backend, callback, verbose.
+        n_starts: the default start and others with lighter and heavier tails, side by side; the
+            fit with the highest likelihood is returned.
+        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, convergence, stop_near_normal,
+            algorithm, acceleration, symmetric, fixed, e_step_backend, m_step_backend, callback,
+            verbose.
 
     Raises:
-        ValueError: for an unknown family, and where `BatchEMFitter` and `default_init` do.
+        ValueError: for an unknown family, n_starts < 1, and where `BatchEMFitter` and
+            `default_init` do.
     """
-    cls = _family(family)
-    return BatchEMFitter(**options).fit(cls.default_init(X, weights), X, weights)
+    starts = default_starts(_family(family), X, weights, n_starts)
+    return BatchEMFitter(**options).fit(starts, X, weights)
 
 
 def fit_all(
     X: ArrayLike,
     families: Sequence[str] = ("gh", "nig", "vg", "ninvg"),
     *,
+    weights: ArrayLike | None = None,
+    n_starts: int = 1,
     callback: Callable[[str, int, float], None] | None = None,
     **options: Any,
 ) -> dict[str, EMResult]:
@@ -64,6 +76,8 @@ def fit_all(
     Args:
         X: observations, shape (n, d), n > d.
         families: names as in `fit`, each once.
+        weights: one per row, >= 0, shape (n,).
+        n_starts: as in `fit`.
         callback: called as ``callback(family, n_iter, log_likelihood)`` every few iterations.
         **options: of `BatchEMFitter`.
 
@@ -74,13 +88,15 @@ def fit_all(
     for name in families:
         _family(name)
     for name in families:
-        results[name] = fit(X, name, callback=_named(callback, name), **options)
+        results[name] = fit(
+            X, name, weights=weights, n_starts=n_starts, callback=_named(callback, name), **options
+        )
     if "gh" in results:
         best = max(results.values(), key=lambda result: result.log_likelihood)
         if best.log_likelihood > results["gh"].log_likelihood:
             start = to_generalized_hyperbolic(best.model)
             fitter = BatchEMFitter(callback=_named(callback, "gh"), **options)
-            further = fitter.fit(start, X)
+            further = fitter.fit(start, X, weights)
             if further.log_likelihood > results["gh"].log_likelihood:
                 results["gh"] = _continued(results["gh"], further, start)
     return results
@@ -98,6 +114,9 @@ def _continued(first: EMResult, second: EMResult, start: NormalMixture) -> EMRes
         param_changes=np.concatenate([first.param_changes, jump[None], second.param_changes]),
         elapsed=first.elapsed + second.elapsed,
         n_observations=second.n_observations,
+        n_evaluations=first.n_evaluations + second.n_evaluations,
+        compile_seconds=first.compile_seconds + second.compile_seconds,
+        fixed=second.fixed,
     )
 
 

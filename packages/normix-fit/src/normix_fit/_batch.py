@@ -1,9 +1,10 @@
 """`BatchEMFitter`: EM over all rows, as one device loop or, for CPU backends, a Python loop."""
 
+import operator
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Literal, final
 
 import equinox as eqx
 import jax
@@ -12,28 +13,24 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam.toolbox import require
-from normix_mixtures import (
-    GeneralizedHyperbolic,
-    NormalMixture,
-    check_observations,
-    check_weights,
-)
+from normix_mixtures import NormalMixture, check_observations, check_weights
 
 from ._acceleration import Acceleration
 from ._compile_time import compile_seconds
 from ._convergence import relative_change
+from ._limits import limit_of
 from ._loop import Rules, State, advance, advance_on_device, begin
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
+from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
 from ._result import EMResult, Status
 from ._units import Units, from_standard, to_standard
 
 Callback = Callable[[int, float], None]
+Convergence = Literal["both", "parameters", "likelihood"]
 Fixed = Sequence[str] | Mapping[str, ArrayLike]
 
 _CALLBACK_EVERY = 5  # evaluations
-_NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
-_LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the law that stands for the normal one
 
 _OWNER = "BatchEMFitter"
 
@@ -57,6 +54,11 @@ class BatchEMFitter(eqx.Module):
         algorithm: "em", or "mcecm", which computes the E-step anew before the subordinator is
             fitted (McNeil, Frey & Embrechts 2005, algorithm 3.14), at twice the cost.
         acceleration: "anderson", "squarem", or None for plain EM; see `_acceleration`.
+        convergence: "both" tests, "parameters" for that of `tol` alone, "likelihood" for that of
+            `gain_tol` alone.
+        stop_near_normal: end as NORMAL_LIMIT where the law is nearly normal and its likelihood,
+            with the estimate of what is to come, not worth its parameters by Schwarz's
+            criterion; EM would crawl. False goes on to the maximum.
         symmetric: γ = 0.
         fixed: parameters that are held: "mu", "subordinator", and "p" of a generalized
             hyperbolic, "alpha" of a variance gamma or normal inverse gamma law; names keep the
@@ -77,6 +79,8 @@ class BatchEMFitter(eqx.Module):
     m_step_backend: Backend = eqx.field(static=True, default="jax")
     algorithm: Algorithm = eqx.field(static=True, default="em")
     acceleration: Acceleration = eqx.field(static=True, default="anderson")
+    convergence: Convergence = eqx.field(static=True, default="both")
+    stop_near_normal: bool = eqx.field(static=True, default=True)
     symmetric: bool = eqx.field(static=True, default=False)
     fixed: Fixed = ()
     callback: Callback | None = eqx.field(static=True, default=None)
@@ -93,87 +97,124 @@ class BatchEMFitter(eqx.Module):
             ("m_step_backend", ("jax", "cpu")),
             ("algorithm", ("em", "mcecm")),
             ("acceleration", ("anderson", "squarem", None)),
+            ("convergence", ("both", "parameters", "likelihood")),
         ):
             value = getattr(self, name)
             listed = " or ".join(repr(choice) for choice in choices)
             require(value in choices, _OWNER, name, f"be {listed}", repr(value), "choose one")
 
-    def fit(self, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None = None) -> EMResult:
+    def fit(
+        self,
+        model: NormalMixture | Sequence[NormalMixture],
+        X: ArrayLike,
+        weights: ArrayLike | None = None,
+    ) -> EMResult:
         """Fit from the start `model` to the rows of X, shape (n, d).
 
+        Several starts of one family run side by side, on the device in one call, and
+        the fit with the highest likelihood is returned; `elapsed` is then that of all.
+
         Args:
-            model: the start.
+            model: the start, or a sequence of starts.
             X: observations, shape (n, d), n > d.
             weights: one per row, >= 0, shape (n,): the log-likelihood is Σ w log f(x).
 
         Raises:
             ValueError: if X is not (n, d) with n > d, has nan, constant or linearly dependent
                 columns, or another d than the model; for weights that are negative or not one
-                per row; if a name in `fixed` is not of this family.
+                per row; if a name in `fixed` is not of this family; for no start, or starts of
+                several families; if no start gives the data a finite likelihood.
         """
         began = time.perf_counter()
+        starts = [model] if isinstance(model, NormalMixture) else [*model]
+        families = {type(start).__name__ for start in starts}
+        require(len(families) == 1, f"{_OWNER}.fit", "model", "be of one family",
+                ", ".join(sorted(families)) or "none",
+                "fit families one after the other")  # fmt: skip
         with compile_seconds() as compiled:
-            fields = self._fit(model, X, weights)
+            fields = self._fit(starts, X, weights)
         return EMResult(
             **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
         )
 
-    def _fit(self, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None) -> dict[str, Any]:
+    def _fit(
+        self, starts: list[NormalMixture], X: ArrayLike, weights: ArrayLike | None
+    ) -> dict[str, Any]:
         owner = f"{_OWNER}.fit"
-        X, w = _observed(owner, model, X, weights)
-        names = type(model).check_fixed(_OWNER, tuple(self.fixed))
-        model = jax.tree.map(lambda leaf: leaf.astype(X.dtype), model)
-        if isinstance(self.fixed, Mapping):
-            model = model.with_fixed(**self.fixed)
+        X, w = _observed(owner, starts[0], X, weights)
+        names = type(starts[0]).check_fixed(_OWNER, tuple(self.fixed))
         units = Units.of(X, w)
         data = Data(units.standardised(X), w)
         jacobian = float(data.total) * units.log_jacobian
         plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, self.symmetric, names)
 
-        start = to_standard(model, units)
-        if self.symmetric:
-            start = start.without_skewness()
-        state = self._run(start, data, plan, jacobian)
+        normal = normal_law(data)
+        of_interest = jnp.full_like(normal.log_likelihood, -jnp.inf)
+        if self.stop_near_normal and not names:
+            held = X.shape[1] if self.symmetric else 0
+            of_interest = normal.likelihood_of_interest(starts[0], held)
+        prepared = [self._prepared(start, units) for start in starts]
+        state = self._run(prepared, data, plan, of_interest, jacobian)
         if int(state.taken) == 0:
             require(False, owner, "model", "give the data a finite likelihood",
                     Status(int(state.status)).message,
-                    f"start from {type(model).__name__}.default_init(X)")  # fmt: skip
-        state = state if names else _not_below_normal(state, data, plan)
+                    f"start from {type(starts[0]).__name__}.default_init(X)")  # fmt: skip
+        state = state if names else _not_below_normal(state, data, plan, normal)
         count = int(state.taken)
         history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
-        held = (*names, "gamma") if self.symmetric else names
+        held_names = (*names, "gamma") if self.symmetric else names
         return {
             "model": from_standard(state.model, units),
-            "status": _final_status(state),
+            "status": _final_status(state, of_interest),
             "n_iter": count - 1,
             "n_evaluations": int(state.evaluated),
             "log_likelihood": float(history[-1]),
             "log_likelihoods": history,
             "param_changes": np.asarray(state.param_changes)[1:count],
             "n_observations": X.shape[0] if w is None else float(data.total),
-            "fixed": held,
+            "fixed": held_names,
         }
 
-    def _run(self, start: NormalMixture, data: Data, plan: Plan, jacobian: float) -> State:
+    def _prepared(self, start: NormalMixture, units: Units) -> NormalMixture:
+        """The start in standard coordinates, with what is held as it is held."""
+        start = jax.tree.map(lambda leaf: leaf.astype(units.scale.dtype), start)
+        if isinstance(self.fixed, Mapping):
+            start = start.with_fixed(**self.fixed)
+        start = to_standard(start, units)
+        return start.without_skewness() if self.symmetric else start
+
+    def _run(
+        self,
+        starts: list[NormalMixture],
+        data: Data,
+        plan: Plan,
+        of_interest: Array,
+        jacobian: float,
+    ) -> State:
         dtype = data.X.dtype
+        tol = np.inf if self.convergence == "likelihood" else self.tol
+        gain_tol = np.inf if self.convergence == "parameters" else self.gain_tol
         rules = Rules(
-            jnp.asarray(self.tol, dtype), jnp.asarray(self.gain_tol, dtype), self.acceleration
+            jnp.asarray(tol, dtype), jnp.asarray(gain_tol, dtype), of_interest, self.acceleration
         )
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
-        go_on = advance_on_device if plan.on_device else advance
         length = self.max_iter + 1
-        state = begin(start, data, self.max_iter)
-        while int(state.status) == RUNNING and int(state.evaluated) < length:
-            pause = _CALLBACK_EVERY if callbacks else length
-            limit = min(int(state.evaluated) + pause, length)
-            state = go_on(state, data, jnp.int32(limit), plan, rules)
-            count = int(state.taken)
+        pause = _CALLBACK_EVERY if callbacks else length
+        states = [begin(start, data, self.max_iter) for start in starts]
+        best = states[0]
+        for done in range(0, length, pause):
+            limit = jnp.int32(min(done + pause, length))
+            states = _advanced(states, data, limit, plan, rules)
+            best = max(states, key=_last_log_likelihood)
+            count = int(best.taken)
             for call in callbacks if count > 0 else ():
-                call(count - 1, float(state.log_likelihoods[count - 1]) - jacobian)
+                call(count - 1, float(best.log_likelihoods[count - 1]) - jacobian)
+            if all(int(state.status) != RUNNING for state in states):
+                break
         if progress is not None:
             progress.close()
-        return state
+        return best
 
 
 def _observed(
@@ -197,18 +238,13 @@ def _observed(
     return X, w
 
 
-def _not_below_normal(state: State, data: Data, plan: Plan) -> State:
+def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -> State:
     """The law next to the normal one, if the data are no heavier-tailed and it is more likely."""
-    X, n, d = np.asarray(data.X), float(data.total), data.X.shape[1]
-    W = X if data.weights is None else X * np.asarray(data.weights)[:, None]
-    covariance = X.T @ W / n
-    half_log_det = float(np.sum(np.log(np.diagonal(np.linalg.cholesky(covariance)))))
-    normal = -n * (half_log_det + d / 2 * (np.log(2 * np.pi) + 1))
-    last = float(state.log_likelihoods[state.taken - 1])
-    if last >= normal or int(state.taken) >= len(state.log_likelihoods):
+    last = _last_log_likelihood(state)
+    full = int(state.taken) >= len(state.log_likelihoods)
+    if full or not last < float(normal.log_likelihood):
         return state
-    limit = type(state.model).from_moments(np.zeros(d, X.dtype), covariance, spread=_LEAST_SPREAD)
-    limit = limit.normalize()
+    limit = normal.as_mixture(state.model)
     value = evaluate(limit, data, plan).log_likelihood
     if not float(value) > last:
         return state
@@ -223,19 +259,52 @@ def _not_below_normal(state: State, data: Data, plan: Plan) -> State:
     )
 
 
-def _final_status(state: State) -> Status:
+def _advanced(
+    states: list[State], data: Data, limit: Array, plan: Plan, rules: Rules
+) -> list[State]:
+    """Each gone on with; several on the device in one call."""
+    if not plan.on_device:
+        return [advance(state, data, limit, plan, rules) for state in states]
+    if len(states) == 1:
+        return [advance_on_device(states[0], data, limit, plan, rules)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    vectorised = jax.default_backend() != "cpu"
+    every = _advance_all(stacked, data, limit, plan, rules, vectorised)
+    return [jax.tree.map(operator.itemgetter(i), every) for i in range(len(states))]
+
+
+def _last_log_likelihood(state: State) -> float:
+    """-inf before the first."""
+    count = int(state.taken)
+    return float(state.log_likelihoods[count - 1]) if count > 0 else -np.inf
+
+
+@eqx.filter_jit
+def _advance_all(
+    states: State, data: Data, limit: Array, plan: Plan, rules: Rules, vectorised: bool
+) -> State:
+    """`advance_on_device` for several starts in one call, side by side or in turn.
+
+    Side by side a choice between regimes of the Bessel functions computes all of them, and no
+    start stops before the last: worth it only where the device has lanes to spare.
+    """
+
+    def one(state: State) -> State:
+        last: State = advance_on_device(state, data, limit, plan, rules)
+        return last
+
+    every: State = jax.vmap(one)(states) if vectorised else jax.lax.map(one, states)
+    return every
+
+
+def _final_status(state: State, of_interest: Array) -> Status:
     """The status of the loop, with a limit of the family named where the model lies on it."""
     if int(state.status) == RUNNING:
         return Status.MAX_ITER
     status = Status(int(state.status))
     if status != Status.CONVERGED:
         return status
-    _, a, b = state.model.joint.subordinator_as_gig()
-    if float(a + b) / 2 > _NORMAL_LIMIT:
+    dull = _last_log_likelihood(state) <= float(of_interest)
+    if dull and bool(is_near_normal(state.model)):
         return Status.NORMAL_LIMIT
-    if isinstance(state.model, GeneralizedHyperbolic):
-        if float(a) == 0:
-            return Status.INVERSE_GAMMA_LIMIT
-        if float(b) == 0:
-            return Status.GAMMA_LIMIT
-    return status
+    return limit_of(state.model)

@@ -21,10 +21,11 @@ from normix_mixtures import NormalMixture
 from ._acceleration import Acceleration, Memory, extrapolated
 from ._convergence import relative_change, remaining_gain
 from ._map import RUNNING, Data, Evaluation, Plan, evaluate, maximise
+from ._normal import is_near_normal
 from ._result import Status
 
-
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
+_PATIENCE = 10  # evaluations before a law is called normal
 
 
 class Rules(eqx.Module):
@@ -32,6 +33,7 @@ class Rules(eqx.Module):
 
     tol: Array
     gain_tol: Array
+    of_interest: Array  # log-likelihood that a law near the normal one must have; -inf for any
     acceleration: Acceleration = eqx.field(static=True)
 
 
@@ -61,7 +63,8 @@ def begin(start: NormalMixture, data: Data, max_iter: int) -> State:
     zero = jnp.int32(0)
     return State(
         start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
-        jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero, jnp.int32(RUNNING),
+        jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero,
+        jnp.int32(RUNNING),
     )  # fmt: skip
 
 
@@ -90,13 +93,14 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     settled = take & ~first & (change <= rules.tol) & small
     plain = jnp.asarray(rules.acceleration is None)
     done = settled & (plain | state.confirming)
-    status = jnp.where(done, int(Status.CONVERGED), ending).astype(jnp.int32)
+    status = jnp.where(done, int(Status.CONVERGED), ending)
+    dull = found.log_likelihood + left <= rules.of_interest
+    normal = take & dull & is_near_normal(state.candidate) & (state.evaluated >= _PATIENCE - 1)
+    status = jnp.where(normal, int(Status.NORMAL_LIMIT), status).astype(jnp.int32)
     confirming = settled & ~done
 
-    memory = state.memory
-    pushed, forgotten = memory.pushed(state.input, found.eta), memory.forgotten()
     usable = take & ~first & ~confirming
-    memory = jax.tree.map(lambda new, old: jnp.where(usable, new, old), pushed, forgotten)
+    memory = state.memory.pushed_or_forgotten(usable, state.input, found.eta)
     moved = state._replace(
         model=state.candidate,
         eta=found.eta,
@@ -106,9 +110,7 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     )
     chosen: State = jax.tree.map(lambda new, old: jnp.where(take, new, old), moved, state)
     evaluated = state.evaluated + 1
-    return chosen._replace(
-        memory=memory, confirming=confirming, status=status, evaluated=evaluated
-    )
+    return chosen._replace(memory=memory, confirming=confirming, status=status, evaluated=evaluated)
 
 
 def proposed(state: State, rules: Rules) -> tuple[Float[Array, " k"], Array]:

@@ -15,7 +15,9 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from normix_expfam.toolbox import as_float, require
 from normix_mixtures import NormalMixture, check_observations
 
+from ._compile_time import compile_seconds
 from ._convergence import relative_change
+from ._limits import limit_of
 from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update
 from ._result import EMResult, Status
 from ._units import Units, from_standard, to_standard
@@ -46,8 +48,8 @@ class MiniBatchEMFitter(eqx.Module):
     The result counts passes as iterations. Its log-likelihoods are those of all rows under the
     start and under the model after each pass, and can fall. Those of an iterator are Σ log f(x)
     under the start, and Σ log f(x) in which each row is seen by the model just before it moved on.
-    The status is CONVERGED if the last pass changed the log-likelihood by at most `gain_tol` per
-    row, otherwise MAX_ITER, unless the last update was refused.
+    The status is CONVERGED, or that of a limit, if the last pass changed the log-likelihood by at
+    most `gain_tol` per row, otherwise MAX_ITER, unless the last update was refused.
 
     Args:
         batch_size: rows in a block.
@@ -89,9 +91,13 @@ class MiniBatchEMFitter(eqx.Module):
         began = time.perf_counter()
         data: Any = X
         fitted = self._fit_array if hasattr(X, "shape") else self._fit_chunks
-        return fitted(model, data, began)
+        with compile_seconds() as compiled:
+            fields = fitted(model, data)
+        return EMResult(
+            **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
+        )
 
-    def _fit_array(self, model: NormalMixture, X: ArrayLike, began: float) -> EMResult:
+    def _fit_array(self, model: NormalMixture, X: ArrayLike) -> dict[str, Any]:
         checked = check_observations(_OWNER, X)
         n = checked.shape[0]
         require(n >= self.batch_size, _OWNER, "batch_size", f"be at most the {n} rows of X",
@@ -100,11 +106,9 @@ class MiniBatchEMFitter(eqx.Module):
         start = _start(model, units)
         rows = units.standardised(checked)
         states = self._shuffled(_initial(start), rows)
-        return self._passes(start, states, lambda: [np.asarray(rows)], units, began)
+        return self._passes(start, states, lambda: [np.asarray(rows)], units)
 
-    def _fit_chunks(
-        self, model: NormalMixture, chunks: Iterable[ArrayLike], began: float
-    ) -> EMResult:
+    def _fit_chunks(self, model: NormalMixture, chunks: Iterable[ArrayLike]) -> dict[str, Any]:
         stream = iter(chunks)
         once = stream is chunks
         first = next(stream, None)
@@ -113,14 +117,12 @@ class MiniBatchEMFitter(eqx.Module):
         units = _units(check_observations(f"{_OWNER}, first chunk", first))
         start = _start(model, units)
         if once:
-            return self._single(
-                start, _standard_chunks(chain([first], stream), units), units, began
-            )
+            return self._single(start, _standard_chunks(chain([first], stream), units), units)
 
         def again() -> Iterable[np.ndarray]:
             return _standard_chunks(chunks, units)
 
-        return self._passes(start, self._in_order(start, again), again, units, began)
+        return self._passes(start, self._in_order(start, again), again, units)
 
     def _shuffled(self, state: OnlineState, X: Float[Array, "n d"]) -> Iterator[OnlineState]:
         """The states after passes in random order."""
@@ -151,19 +153,18 @@ class MiniBatchEMFitter(eqx.Module):
         states: Iterator[OnlineState],
         chunks: Callable[[], Iterable[np.ndarray]],
         units: Units,
-        began: float,
-    ) -> EMResult:
+    ) -> dict[str, Any]:
         total, n = _total(start, chunks())
         _require_finite(total, start)
         models, likelihoods, state = [start], [total], _initial(start)
         for state in states:
             models.append(self.online.model(state))
             likelihoods.append(_total(models[-1], chunks())[0])
-        return self._result(models, likelihoods, state, n, units, began)
+        return self._result(models, likelihoods, state, n, units)
 
     def _single(
-        self, start: NormalMixture, chunks: Iterable[np.ndarray], units: Units, began: float
-    ) -> EMResult:
+        self, start: NormalMixture, chunks: Iterable[np.ndarray], units: Units
+    ) -> dict[str, Any]:
         """One pass over what can be seen once, with likelihoods as it goes."""
         state = _initial(start)
         at_start, running, n = 0.0, 0.0, 0
@@ -178,7 +179,7 @@ class MiniBatchEMFitter(eqx.Module):
                 running += float(_log_likelihood(state.model, *block))
         _require_finite(at_start, start)
         models = [start, self.online.model(state)]
-        return self._result(models, [at_start, running], state, n, units, began)
+        return self._result(models, [at_start, running], state, n, units)
 
     def _result(
         self,
@@ -187,8 +188,7 @@ class MiniBatchEMFitter(eqx.Module):
         state: OnlineState,
         n: int,
         units: Units,
-        began: float,
-    ) -> EMResult:
+    ) -> dict[str, Any]:
         outcome = UpdateStatus(int(state.status))
         require(outcome != UpdateStatus.BURN_IN, _OWNER, "X",
                 f"fill batches of {self.batch_size} rows beyond the burn-in",
@@ -199,18 +199,18 @@ class MiniBatchEMFitter(eqx.Module):
         if not np.isfinite(history[-1]):
             status = Status.UNBOUNDED if history[-1] == np.inf else Status.NON_FINITE
         elif not outcome.refused and abs(history[-1] - history[-2]) <= self.gain_tol * n:
-            status = Status.CONVERGED
+            status = limit_of(models[-1])
         changes = [float(relative_change(*pair)) for pair in pairwise(models)]
-        return EMResult(
-            model=from_standard(models[-1], units),
-            status=status,
-            n_iter=len(models) - 1,
-            log_likelihood=float(history[-1]),
-            log_likelihoods=history,
-            param_changes=np.array(changes),
-            elapsed=time.perf_counter() - began,
-            n_observations=n,
-        )
+        return {
+            "model": from_standard(models[-1], units),
+            "status": status,
+            "n_iter": len(models) - 1,
+            "n_evaluations": len(models) - 1,
+            "log_likelihood": float(history[-1]),
+            "log_likelihoods": history,
+            "param_changes": np.array(changes),
+            "n_observations": n,
+        }
 
 
 def _units(X: Float[Array, "n d"]) -> Units:

@@ -31,7 +31,7 @@ class Status(IntEnum):
 
     @property
     def converged(self) -> bool:
-        """Whether the model is a stationary point, inside or on the boundary of the family."""
+        """Whether the model is a stationary point, on a boundary or as good as a normal law."""
         return self <= Status.NORMAL_LIMIT
 
     @property
@@ -49,10 +49,14 @@ _MESSAGES = {
         "converged on the boundary b = 0: the fit is a variance gamma law (VarianceGamma)"
     ),
     Status.NORMAL_LIMIT: (
-        "the subordinator became constant: the data are no heavier-tailed than a normal law, "
-        "and neither its shape nor gamma is determined"
+        "the law is next to a normal one, and the data do not tell it from one (BIC prefers "
+        "fewer parameters): neither its shape nor gamma is determined; use a normal law, or "
+        "stop_near_normal=False to go on to the maximum"
     ),
-    Status.MAX_ITER: "max_iter was reached before convergence; raise max_iter or loosen tol",
+    Status.MAX_ITER: (
+        "max_iter was reached before convergence; raise max_iter (n_passes with minibatches), or "
+        "loosen tol"
+    ),
     Status.UNBOUNDED: (
         "mu met a data point where the density of the family is infinite, or for "
         "d/2 < p <= d/2 + 1 has a cusp: EM cannot go on, and the likelihood may have no maximum; "
@@ -82,7 +86,8 @@ class EMResult(eqx.Module):
     Fields:
         model: the fitted model, in the units of the data and in the gauge of `normalize`.
         status: a `Status`.
-        converged: whether `model` is a stationary point of the likelihood.
+        converged: whether `model` is a stationary point of the likelihood, or the fit ended
+            at a normal law.
         n_iter: number of M-steps taken.
         log_likelihood: total log-likelihood of the data as they are, natural logarithm.
         log_likelihoods: its history, shape (n_iter + 1,); it never falls.
@@ -90,7 +95,7 @@ class EMResult(eqx.Module):
             iteration, shape (n_iter,), each in units of √Σ_jj of its row.
         elapsed: seconds from call to return, compilation included.
         n_observations: number of rows, or the sum of their weights.
-        n_evaluations: number of E-steps computed.
+        n_evaluations: number of E-steps computed over all rows.
         compile_seconds: the part of `elapsed` that went into compiling.
         fixed: names of the parameters that were held, out of mu, gamma, p, alpha,
             subordinator.
@@ -118,7 +123,7 @@ class EMResult(eqx.Module):
 
     @property
     def converged(self) -> bool:
-        """Whether the fit ended at a stationary point."""
+        """Whether the fit ended at a stationary point, or at a normal law."""
         return self.status.converged
 
     @property

@@ -61,31 +61,31 @@ class NormalMixture(MixtureLaw):
         owner = f"{cls.__name__}.from_moments"
         mean = vector(owner, "mean", mean)
         gamma = jnp.zeros_like(mean) if gamma is None else vector(owner, "gamma", gamma)
-        (spread,) = scalars(owner, spread=spread)
-        if is_concrete(spread):
-            require(np.isfinite(spread) & (spread > 0), owner, "spread", "be finite and > 0",
-                    spread, "it is Var Y")  # fmt: skip
-        spread = spread.astype(mean.dtype)
+        spread = _spread(owner, spread).astype(mean.dtype)
         sigma = jnp.asarray(cov, mean.dtype) - jnp.outer(gamma, gamma) * spread
         subordinator = cls._subordinator_of_spread(spread)
         return cls._from_parts(mean - gamma, gamma, sigma, None, subordinator)
 
     @classmethod
-    def default_init(cls, X: ArrayLike, weights: ArrayLike | None = None) -> Self:
+    def default_init(
+        cls, X: ArrayLike, weights: ArrayLike | None = None, *, spread: ArrayLike | None = None
+    ) -> Self:
         """A start for EM from the first four sample moments, see `_start`.
 
         Args:
             X: observations, shape (n, d), n > d, without nan.
             weights: one per row, >= 0, shape (n,).
+            spread: Var Y / (E Y)², > 0, a scalar, instead of that of the sample kurtosis.
 
         Raises:
             ValueError: for a wrong shape, nan or inf, n <= d, a constant column, columns that
-                are linearly dependent, or weights that do not fit.
+                are linearly dependent, weights that do not fit, or spread <= 0.
         """
         owner = f"{cls.__name__}.default_init"
         X = observations(owner, X)
         weights = weights_of(owner, weights, X)
-        return moment_start(cls.from_moments, X, weights)
+        given = None if spread is None else _spread(owner, spread).astype(X.dtype)
+        return moment_start(cls.from_moments, X, weights, given)
 
     def with_fixed(self, **values: ArrayLike) -> Self:
         """This model with `shape_parameter` or "mu" moved to values, the means of Y as they were.
@@ -107,10 +107,7 @@ class NormalMixture(MixtureLaw):
             (shape,) = scalars(owner, **{str(self.shape_parameter): values[self.shape_parameter]})
             sign = jnp.sign(joint.subordinator_as_gig().p)
             order = shape if self.shape_parameter == "p" else sign * shape
-            found = gig_moments(*joint.subordinator_as_gig())
-            means = jnp.stack([found.log_y, found.inverse_y, found.y])
-            start = jnp.where(jnp.isfinite(means), means, 1.0)
-            subordinator, _ = family._fit_subordinator_of_order(start, order.astype(mu.dtype))
+            subordinator = _of_order(self, order.astype(mu.dtype))
             if is_concrete(order):
                 good = np.isfinite(order) & (
                     (self.shape_parameter == "p") | (np.asarray(shape) > 0)
@@ -263,6 +260,24 @@ class NormalMixture(MixtureLaw):
         mu, dispersion = normal.mu + statistics.origin, self.joint.dispersion.fitted(normal.sigma)
         joint = family._assemble(mu, normal.gamma, dispersion, subordinator)
         return self._wrap(joint.normalize()), status
+
+
+def _spread(owner: str, value: ArrayLike) -> Array:
+    (spread,) = scalars(owner, spread=value)
+    if is_concrete(spread):
+        require(np.isfinite(spread) & (spread > 0), owner, "spread", "be finite and > 0",
+                spread, "it is Var Y / (E Y)²")  # fmt: skip
+    return spread
+
+
+@eqx.filter_jit
+def _of_order(model: NormalMixture, order: Array) -> GIGMember:
+    """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
+    found = gig_moments(*model.joint.subordinator_as_gig())
+    means = jnp.stack([found.log_y, found.inverse_y, found.y])
+    means = jnp.where(jnp.isfinite(means), means, 1.0)
+    subordinator: GIGMember = model.joint_family._fit_subordinator_of_order(means, order)[0]
+    return subordinator
 
 
 @eqx.filter_jit

@@ -18,15 +18,21 @@ M = TypeVar("M")
 
 
 def moment_start(
-    build: Callable[..., M], X: Float[Array, "n d"], weights: Float[Array, " n"] | None
+    build: Callable[..., M],
+    X: Float[Array, "n d"],
+    weights: Float[Array, " n"] | None,
+    spread: Array | None,
 ) -> M:
     """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X."""
-    mean, cov, spread, gamma = _moments(X, jnp.ones_like(X[:, 0]) if weights is None else weights)
+    w = jnp.ones_like(X[:, 0]) if weights is None else weights
+    mean, cov, spread, gamma = _moments(X, w, spread)
     return build(mean, cov, spread=spread, gamma=gamma)
 
 
 @jax.jit
-def _moments(X: Float[Array, "n d"], weights: Float[Array, " n"]) -> tuple[Array, ...]:
+def _moments(
+    X: Float[Array, "n d"], weights: Float[Array, " n"], spread: Array | None
+) -> tuple[Array, ...]:
     w = weights / jnp.sum(weights)
     mean = w @ X
     centred = X - mean[None, :]
@@ -34,7 +40,8 @@ def _moments(X: Float[Array, "n d"], weights: Float[Array, " n"]) -> tuple[Array
     scale = jnp.sqrt(jnp.diagonal(cov))
     Z = centred / scale[None, :]
     square = Z * Z
-    spread = jnp.clip(jnp.median(w @ (square * square) - 3) / 3, _LEAST, _MOST)
+    if spread is None:
+        spread = jnp.clip(jnp.median(w @ (square * square) - 3) / 3, _LEAST, _MOST)
     gamma = scale * (w @ (square * Z)) / (3 * spread)
     factor = jnp.linalg.cholesky(cov)
     share = jnp.sum(jax.scipy.linalg.solve_triangular(factor, gamma, lower=True) ** 2) * spread

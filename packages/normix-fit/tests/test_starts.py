@@ -1,0 +1,85 @@
+"""Several starts: side by side and in turn the same fits, of which the best is returned."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from normix_fit import FAMILIES, BatchEMFitter, fit
+from normix_fit._batch import _advance_all
+from normix_fit._loop import Rules, advance_on_device, begin
+from normix_fit._map import Data, Plan
+from normix_fit._starts import default_starts
+from normix_fit._units import Units, to_standard
+
+N, D = 120, 2
+
+
+def skewed(seed=3):
+    rng = np.random.default_rng(seed)
+    y = rng.gamma(1.2, size=(N, 1))
+    return 2 * y + np.sqrt(y) * rng.standard_normal((N, D))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    X = jnp.asarray(skewed())
+    units = Units.of(X)
+    starts = [to_standard(m, units) for m in default_starts(FAMILIES["nig"], X, None, 3)]
+    data = Data(units.standardised(X), None)
+    rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), jnp.asarray(-jnp.inf), "anderson")
+    return starts, data, jnp.int32(31), Plan("jax", "jax", "em", False, ()), rules
+
+
+@pytest.mark.parametrize("vectorised", [True, False])
+def test_each_of_several_is_the_fit_by_itself(problem, vectorised):
+    starts, data, *rest = problem
+    states = [begin(start, data, 30) for start in starts]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    every = _advance_all(stacked, data, *rest, vectorised)
+    for i, state in enumerate(states):
+        alone = advance_on_device(state, data, *rest)
+        assert int(every.status[i]) == int(alone.status)
+        assert int(every.evaluated[i]) == int(alone.evaluated)
+        np.testing.assert_allclose(
+            every.log_likelihoods[i], alone.log_likelihoods, rtol=1e-10, equal_nan=True
+        )
+
+
+def test_the_best_is_returned():
+    X = skewed()
+    starts = default_starts(FAMILIES["nig"], X, None, 3)
+    fitter = BatchEMFitter(max_iter=3)
+    ends = [fitter.fit(start, X).log_likelihood for start in starts]
+    assert len(set(ends)) == 3
+    together = fit(X, "nig", max_iter=3, n_starts=3)
+    assert together.log_likelihood == pytest.approx(max(ends), abs=1e-9)
+    assert together.log_likelihood > min(ends)
+    host = BatchEMFitter(max_iter=3, e_step_backend="cpu").fit(starts, X)
+    assert host.log_likelihood == pytest.approx(max(ends), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_starts_have_the_moments_of_the_data_and_other_tails(name):
+    X = skewed()
+    starts = default_starts(FAMILIES[name], X, None, 5)
+    laws = [start.joint.subordinator_as_gig() for start in starts]
+    assert len(starts) == len({tuple(map(float, law)) for law in laws}) == 5
+    # a change of p keeps the means of Y that the family has, and so the mean of X
+    for start in starts:
+        np.testing.assert_allclose(start.mean(), X.mean(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_starts", [0, 2.5])
+def test_bad_numbers_of_starts(n_starts):
+    with pytest.raises((ValueError, TypeError), match="n_starts"):
+        fit(skewed(), "nig", n_starts=n_starts)
+
+
+def test_bad_starts():
+    X = skewed()
+    mixed = [FAMILIES[name].default_init(X) for name in ("nig", "vg")]
+    with pytest.raises(ValueError, match="model must be of one family, got NormalInverse"):
+        BatchEMFitter().fit(mixed, X)
+    with pytest.raises(ValueError, match="model must be of one family, got none"):
+        BatchEMFitter().fit([], X)
