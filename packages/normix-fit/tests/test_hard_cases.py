@@ -38,14 +38,17 @@ def assert_sound(result, X):
     assert result.converged == (result.status <= Status.NORMAL_LIMIT)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_row_of_ten_thousand_sigmas_does_not_break_a_fit(name):
+def test_a_row_of_ten_thousand_sigmas_does_not_break_a_fit():
     for seed in range(3):
         X = heavy(seed)
         X[0] = 100.0
-        result = fit(X, name)
-        assert_sound(result, X)
-        assert result.log_likelihood > normal_log_likelihood(X) + 100
+        results = {name: fit(X, name) for name in FAMILIES}
+        for name, result in results.items():
+            assert_sound(result, X)
+            assert result.converged or name == "vg", name
+            assert result.log_likelihood > normal_log_likelihood(X) + 100
+        best = max(result.log_likelihood for result in results.values())
+        assert results["gh"].log_likelihood >= best - 1e-5
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -79,11 +82,10 @@ def test_cauchy_data_are_fitted_by_a_law_as_heavy(name):
 
 
 @pytest.mark.parametrize("kind", ["heavy", "normal"])
-@pytest.mark.parametrize("name", ["gh", "nig"])
-def test_hardly_more_rows_than_columns(name, kind):
+def test_hardly_more_rows_than_columns(kind):
     normal = np.random.default_rng(1).standard_normal((40, 30))
     X = heavy(1, n=40, d=30) if kind == "heavy" else normal
-    result = fit(X, name, max_iter=100)
+    result = fit(X, "gh", max_iter=100)
     assert_sound(result, X)
     assert result.log_likelihood >= normal_log_likelihood(X) - 1e-6
 
@@ -105,8 +107,9 @@ def test_a_nearly_collinear_column_is_one_more_dimension(name):
     assert total == pytest.approx(reference.log_likelihood, abs=1e-5)
 
 
-@pytest.mark.parametrize("noise", [1e-7, 1e-10, 1e-13])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "noise"), [*((name, 1e-7) for name in FAMILIES), ("nig", 1e-10), ("nig", 1e-13)]
+)
 def test_columns_that_float64_hardly_tells_apart(name, noise):
     """They are fitted, or the error names the column."""
     X, *_ = nearly_collinear(noise, 0)
@@ -135,7 +138,7 @@ def assert_units_factor_out(X, name, **options):
 
 
 def test_a_hundred_columns_of_daily_returns(shared_data):
-    assert_units_factor_out(wide(shared_data, 100), "gh")
+    assert_units_factor_out(wide(shared_data, 100), "nig")
 
 
 @pytest.mark.slow

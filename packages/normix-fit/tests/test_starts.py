@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, fit
-from normix_fit._batch import _advance_all
+from normix_fit._batch import advance_all
+from normix_fit._compile import compiled
 from normix_fit._loop import Rules, advance_on_device, begin
 from normix_fit._map import Data, Plan
 from normix_fit._starts import default_starts
@@ -36,7 +37,7 @@ def test_each_of_several_is_the_fit_by_itself(problem, vectorised):
     starts, data, *rest = problem
     states = [begin(start, data, 30) for start in starts]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    every = _advance_all(stacked, data, *rest, vectorised)
+    every = compiled(advance_all)(stacked, data, *rest, vectorised)
     for i, state in enumerate(states):
         alone = advance_on_device(state, data, *rest)
         assert int(every.status[i]) == int(alone.status)

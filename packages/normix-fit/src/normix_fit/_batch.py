@@ -16,10 +16,10 @@ from normix_expfam.toolbox import require
 from normix_mixtures import NormalMixture, check_observations, check_weights
 
 from ._acceleration import Acceleration
-from ._compile_time import compile_seconds
+from ._compile import compile_seconds, compiled
 from ._convergence import relative_change
 from ._limits import limit_of
-from ._loop import Rules, State, advance, advance_on_device, begin
+from ._loop import Rules, State, advance, advance_on_device, begin, device_loop
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
 from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
@@ -269,7 +269,7 @@ def _advanced(
         return [advance_on_device(states[0], data, limit, plan, rules)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     vectorised = jax.default_backend() != "cpu"
-    every = _advance_all(stacked, data, limit, plan, rules, vectorised)
+    every: State = compiled(advance_all)(stacked, data, limit, plan, rules, vectorised)
     return [jax.tree.map(operator.itemgetter(i), every) for i in range(len(states))]
 
 
@@ -279,18 +279,17 @@ def _last_log_likelihood(state: State) -> float:
     return float(state.log_likelihoods[count - 1]) if count > 0 else -np.inf
 
 
-@eqx.filter_jit
-def _advance_all(
+def advance_all(
     states: State, data: Data, limit: Array, plan: Plan, rules: Rules, vectorised: bool
 ) -> State:
-    """`advance_on_device` for several starts in one call, side by side or in turn.
+    """`device_loop` for several starts in one call, side by side or in turn; to be compiled.
 
     Side by side a choice between regimes of the Bessel functions computes all of them, and no
     start stops before the last: worth it only where the device has lanes to spare.
     """
 
     def one(state: State) -> State:
-        last: State = advance_on_device(state, data, limit, plan, rules)
+        last: State = device_loop(state, data, limit, plan, rules)
         return last
 
     every: State = jax.vmap(one)(states) if vectorised else jax.lax.map(one, states)

@@ -5,16 +5,19 @@ from normix_mixtures import GeneralizedHyperbolic, NormalMixture
 from ._result import Status
 
 _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
+_NOTHING = 1e-12
 
 
 def limit_of(model: NormalMixture) -> Status:
     """The status of a converged fit; `model` is in the gauge of `normalize`."""
-    _, a, b = model.joint.subordinator_as_gig()
-    if float(a + b) / 2 > _NORMAL_LIMIT:
+    p, a, b = (float(part) for part in model.joint.subordinator_as_gig())
+    if (a + b) / 2 > _NORMAL_LIMIT:
         return Status.NORMAL_LIMIT
     if isinstance(model, GeneralizedHyperbolic):
-        if float(a) == 0:
+        # of order (ab/4)^|p| is what tells the law from its limit
+        on_it = a * b == 0 or (a * b / 4) ** abs(p) < _NOTHING
+        if on_it and p < 0:
             return Status.INVERSE_GAMMA_LIMIT
-        if float(b) == 0:
+        if on_it and p > 0:
             return Status.GAMMA_LIMIT
     return Status.CONVERGED

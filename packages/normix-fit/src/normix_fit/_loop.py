@@ -19,12 +19,14 @@ from normix_expfam import InversionStatus
 from normix_mixtures import NormalMixture
 
 from ._acceleration import Acceleration, Memory, extrapolated
+from ._compile import compiled
 from ._convergence import relative_change, remaining_gain
 from ._map import RUNNING, Data, Evaluation, Plan, evaluate, maximise
 from ._normal import is_near_normal
 from ._result import Status
 
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
+_THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils
 _PATIENCE = 10  # evaluations before a law is called normal
 
 
@@ -83,7 +85,10 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
         state.solved == int(InversionStatus.INFEASIBLE)
     )
     at_rest = (gain >= -rounding) & ~unsolved
-    fallen = jnp.where(at_rest, int(Status.CONVERGED), int(Status.SOLVER_STALLED))
+    scales = jnp.diagonal(state.model.L_Sigma) / jnp.sqrt(state.model.joint.dispersion.diagonal())
+    thin = jnp.min(scales) < _THIN
+    failed = jnp.where(thin, int(Status.SINGULAR_DISPERSION), int(Status.SOLVER_STALLED))
+    fallen = jnp.where(at_rest, int(Status.CONVERGED), failed)
     ending = jnp.where(running, fallen, found.status)
     # what an extrapolation meets says nothing about the fit
     ending = jnp.where(take | state.is_extrapolated, RUNNING, ending)
@@ -94,7 +99,7 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     plain = jnp.asarray(rules.acceleration is None)
     done = settled & (plain | state.confirming)
     status = jnp.where(done, int(Status.CONVERGED), ending)
-    dull = found.log_likelihood + left <= rules.of_interest
+    dull = found.log_likelihood + 3 * left <= rules.of_interest
     normal = take & dull & is_near_normal(state.candidate) & (state.evaluated >= _PATIENCE - 1)
     status = jnp.where(normal, int(Status.NORMAL_LIMIT), status).astype(jnp.int32)
     confirming = settled & ~done
@@ -120,12 +125,35 @@ def proposed(state: State, rules: Rules) -> tuple[Float[Array, " k"], Array]:
     return jnp.where(enough, target, state.eta), enough & more
 
 
-def with_candidate(
-    state: State, eta: Float[Array, " k"], more: Array, found: tuple[NormalMixture, Array, Array]
-) -> State:
-    """The state with the M-step of η as the candidate."""
-    candidate, solved, _ = found
-    return state._replace(candidate=candidate, input=eta, is_extrapolated=more, solved=solved)
+class Attempt(NamedTuple):
+    """At a candidate: an extrapolation, and if that is no law, the plain step."""
+
+    input: Float[Array, " k"]
+    is_extrapolated: Array
+    candidate: NormalMixture
+    solved: Array
+    open: Array
+
+
+def tried(attempt: Attempt, state: State, data: Data, plan: Plan) -> Attempt:
+    """The attempt with its M-step, still open if the plain step has to follow."""
+    candidate, solved, usable = maximise(state.model, attempt.input, data, plan)
+    again = attempt.is_extrapolated & ~usable
+    eta = jnp.where(again, state.eta, attempt.input)
+    return Attempt(eta, attempt.is_extrapolated & ~again, candidate, solved, again)
+
+
+def with_candidate(state: State, attempt: Attempt, extrapolated: Array) -> State:
+    """The state with what was arrived at; an extrapolation that was no law clears the memory."""
+    memory = state.memory
+    dropped = extrapolated & ~attempt.is_extrapolated
+    return state._replace(
+        memory=memory._replace(pushes=jnp.where(dropped, 0, memory.pushes)),
+        candidate=attempt.candidate,
+        input=attempt.input,
+        is_extrapolated=attempt.is_extrapolated,
+        solved=attempt.solved,
+    )
 
 
 def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
@@ -133,12 +161,10 @@ def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) ->
     while int(state.status) == RUNNING and int(state.evaluated) < int(limit):
         found = evaluate(state.candidate, data, plan)
         state, eta, more = _judged_and_proposed(state, found, rules)
-        step = maximise(state.model, eta, data, plan)
-        if bool(more) and not bool(step[2]):
-            state = state._replace(memory=state.memory.forgotten())
-            eta, more = state.eta, jnp.asarray(False)
-            step = maximise(state.model, eta, data, plan)
-        state = with_candidate(state, eta, more, step)
+        attempt = Attempt(eta, more, state.model, state.solved, jnp.asarray(True))
+        while bool(attempt.open):
+            attempt = tried(attempt, state, data, plan)
+        state = with_candidate(state, attempt, more)
     return state
 
 
@@ -150,9 +176,8 @@ def _judged_and_proposed(
     return state, *proposed(state, rules)
 
 
-@eqx.filter_jit
-def advance_on_device(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
-    """The same as one device loop."""
+def device_loop(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
+    """The same as one device loop, to be compiled."""
 
     def proceed(state: State) -> Array:
         return (state.status == RUNNING) & (state.evaluated < limit)
@@ -160,14 +185,19 @@ def advance_on_device(state: State, data: Data, limit: Array, plan: Plan, rules:
     def body(state: State) -> State:
         found = evaluate(state.candidate, data, plan)
         state, eta, more = _judged_and_proposed(state, found, rules)
-        step = maximise(state.model, eta, data, plan)
-
-        def plain() -> State:
-            cleared = state._replace(memory=state.memory.forgotten())
-            again = maximise(state.model, state.eta, data, plan)
-            return with_candidate(cleared, state.eta, jnp.zeros_like(more), again)
-
-        return jax.lax.cond(more & ~step[2], plain, lambda: with_candidate(state, eta, more, step))
+        # a loop and not a choice of two: the M-step is compiled once
+        attempt: Attempt = jax.lax.while_loop(
+            lambda attempt: attempt.open,
+            lambda attempt: tried(attempt, state, data, plan),
+            Attempt(eta, more, state.model, state.solved, jnp.asarray(True)),
+        )
+        return with_candidate(state, attempt, more)
 
     last: State = jax.lax.while_loop(proceed, body, state)
+    return last
+
+
+def advance_on_device(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
+    """`device_loop`, compiled once per shape and configuration."""
+    last: State = compiled(device_loop)(state, data, limit, plan, rules)
     return last

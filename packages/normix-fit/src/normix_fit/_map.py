@@ -75,7 +75,7 @@ def _summed(model: NormalMixture, data: Data, found: PosteriorMoments) -> Evalua
     log_likelihood = _sum(data, found.log_prob)
     p, _, b = model.joint.subordinator_as_gig()
     # at μ E 1/Y given x is infinite; the density is, for p <= d/2, or it has a cusp
-    spike = (b == 0) & (p <= model.dimension / 2 + 1)
+    spike = (b < 1 / _LARGEST_INVERSE) & (p <= model.dimension / 2 + 1)
     met = jnp.max(found.inverse_y) > _LARGEST_INVERSE
     unbounded = (log_likelihood == jnp.inf) | (spike & met)
     finite = jnp.isfinite(log_likelihood) & jnp.all(

@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from normix_expfam.toolbox import as_float, require
 from normix_mixtures import NormalMixture, check_observations
 
-from ._compile_time import compile_seconds
+from ._compile import compile_seconds
 from ._convergence import relative_change
 from ._limits import limit_of
 from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update

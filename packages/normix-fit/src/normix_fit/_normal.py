@@ -6,7 +6,10 @@ hundreds of iterations off. The law is then not told from a normal one by Schwar
 (Schwarz 1978, Ann. Stat. 6, 461), which is what `likelihood_of_interest` puts in numbers.
 """
 
+import math
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -25,9 +28,13 @@ class NormalLaw(eqx.Module):
     covariance: Float[Array, "d d"]
     log_likelihood: Array
     total: Array
+    spread: Array  # Var Y / (E Y)² that Mardia's kurtosis of the rows would have
 
     def likelihood_of_interest(self, model: NormalMixture, held: int) -> Array:
         """The log-likelihood above which BIC prefers the family of `model` to the normal law.
+
+        -inf if the kurtosis of the rows is not near that of a normal law: then a fit that is there
+        has not got far yet.
 
         Args:
             model: any member of the family.
@@ -35,7 +42,9 @@ class NormalLaw(eqx.Module):
         """
         d = model.dimension
         more = model.n_parameters - held - (d + d * (d + 1) // 2)
-        return self.log_likelihood + max(more, 0) / 2 * jnp.log(self.total)
+        bound = self.log_likelihood + max(more, 0) / 2 * jnp.log(self.total)
+        error = jnp.sqrt(8 / (d * (d + 2)) / self.total)  # of the spread, for normal rows
+        return jnp.where(self.spread < 1 / _NEAR + 3 * error, bound, -jnp.inf)
 
     def as_mixture(self, like: NormalMixture) -> NormalMixture:
         """The member of the family of `like` next to it."""
@@ -49,9 +58,13 @@ def normal_law(data: Data) -> NormalLaw:
     n, d = data.total, data.X.shape[1]
     W = data.X if data.weights is None else data.X * data.weights[:, None]
     covariance = data.X.T @ W / n
-    half_log_det = jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(covariance))))
-    log_likelihood = -n * (half_log_det + d / 2 * (np.log(2 * np.pi) + 1))
-    return NormalLaw(covariance, log_likelihood, n)
+    L = jnp.linalg.cholesky(covariance)
+    half_log_det = jnp.sum(jnp.log(jnp.diagonal(L)))
+    log_likelihood = -n * (half_log_det + d / 2 * (math.log(2 * math.pi) + 1))
+    z = jax.scipy.linalg.solve_triangular(L, data.X.T, lower=True)
+    square = jnp.sum(z * z, axis=0) ** 2
+    kurtosis = (jnp.sum(square) if data.weights is None else data.weights @ square) / n
+    return NormalLaw(covariance, log_likelihood, n, kurtosis / (d * (d + 2)) - 1)
 
 
 def is_near_normal(model: NormalMixture) -> Array:

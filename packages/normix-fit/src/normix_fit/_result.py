@@ -63,8 +63,9 @@ _MESSAGES = {
         "remove repeated rows, or fit a family with b > 0 such as nig or gh"
     ),
     Status.SINGULAR_DISPERSION: (
-        "the dispersion became singular; look for columns that are linearly dependent or rows "
-        "that are repeated, and the model returned is the last one with a finite likelihood"
+        "the dispersion became singular, or too nearly so for the likelihood to be computed; look "
+        "for columns that are linearly dependent or rows that are repeated, and the model returned "
+        "is the best one before that"
     ),
     Status.SOLVER_STALLED: (
         "the subordinator's parameters could not be solved for; the model returned is the last "

@@ -171,7 +171,8 @@ def _require_full_rank(owner: str, values: np.ndarray) -> None:
     if _clearly_independent(standard):
         return
     diagonal = np.abs(np.diagonal(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(values))
-    tolerance = 10 * max(values.shape) * np.finfo(values.dtype).eps
+    # moments are squares: beyond this the covariance of the columns is rounding
+    tolerance = np.sqrt(10 * max(values.shape) * np.finfo(values.dtype).eps) / 10
     if np.any(diagonal < tolerance):
         j = int(np.argmax(diagonal < tolerance))
         raise ValueError(
