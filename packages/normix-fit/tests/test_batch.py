@@ -62,8 +62,8 @@ def test_every_fit_is_monotone_and_says_how_it_ended(kind, name):
         assert result.status not in (Status.NON_FINITE, Status.SOLVER_STALLED), seed
         if result.status == Status.UNBOUNDED:
             p, _, b = result.model.joint.subordinator_as_gig()
-            assert float(b) == 0
-            # a cusp or worse at μ, in this model or in its successor, which was not taken
+            assert float(b) < 1e-6
+            # at b = 0, in its successor, which was not taken, a cusp or worse at μ
             assert float(p) <= D / 2 + 1.25
         if result.converged and result.status != Status.NORMAL_LIMIT:
             assert_stationary(result, X)

@@ -70,7 +70,7 @@ def _without_outliers(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Ar
     Stat. 19, 2102).
     """
 
-    def reweighted(_: int, u: Float[Array, " n"]) -> Float[Array, " n"]:
+    def reweighted(_: Array, u: Float[Array, " n"]) -> Float[Array, " n"]:
         centred = X - (u @ X)[None, :]
         square = centred**2 / (u @ centred**2)[None, :]
         u = w / (1 + jnp.mean(square, axis=1))
