@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
-from normix_fit._loop import Rules, begin, device_loop
+from normix_fit._loop import Rules, advance, advance_on_device, begin, device_loop
 from normix_fit._map import Data, Plan
 from normix_fit._units import Units, to_standard
 from normix_mixtures import NormalInverseGaussian
@@ -92,6 +92,35 @@ def test_device_and_host_loops_give_the_same_iterates(name):
         assert other.n_iter == device.n_iter
         np.testing.assert_allclose(other.log_likelihoods, device.log_likelihoods, rtol=0, atol=1e-6)
         np.testing.assert_allclose(other.model.mu, device.model.mu, rtol=0, atol=1e-5)
+
+
+def test_the_python_loop_and_the_device_loop_are_one_iteration():
+    X = jnp.asarray(synthetic("heavy"))
+    units = Units.of(X)
+    data = Data(units.standardised(X), None)
+    start = to_standard(NormalInverseGaussian.default_init(X), units)
+    rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), jnp.asarray(-jnp.inf), "anderson")
+    plan, limit = Plan("jax", "jax", "em", False, ()), jnp.int32(501)
+    host, device = (loop(begin(start, data, 500), data, limit, plan, rules)
+                    for loop in (advance, advance_on_device))  # fmt: skip
+    assert int(host.status) == int(device.status) == Status.CONVERGED
+    assert int(host.evaluated) == int(device.evaluated)
+    for got, expected in (
+        (host.log_likelihoods, device.log_likelihoods),
+        (host.model.mu, device.model.mu),
+        (host.model.sigma, device.model.sigma),
+        (host.model.joint.subordinator_as_gig(), device.model.joint.subordinator_as_gig()),
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_backends_reach_one_optimum(name):
+    X = synthetic("heavy")[:60, :2]
+    ends = [
+        fit(X, name, gain_tol=1e-10, tol=1e-7, **backends).log_likelihood
+        for backends in ({}, {"e_step_backend": "cpu", "m_step_backend": "cpu"})
+    ]
+    assert ends[1] == pytest.approx(ends[0], rel=1e-8)
 
 
 def test_a_second_fit_of_the_same_shape_compiles_nothing():

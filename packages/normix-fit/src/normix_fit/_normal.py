@@ -11,7 +11,6 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from normix_mixtures import NormalMixture
@@ -23,8 +22,9 @@ _LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the law that stands for the normal on
 
 
 class NormalLaw(eqx.Module):
-    """The normal law with mean 0 and the covariance of standardised rows."""
+    """The normal law with mean and covariance of the rows."""
 
+    mean: Float[Array, " d"]
     covariance: Float[Array, "d d"]
     log_likelihood: Array
     total: Array
@@ -48,23 +48,24 @@ class NormalLaw(eqx.Module):
 
     def as_mixture(self, like: NormalMixture) -> NormalMixture:
         """The member of the family of `like` next to it."""
-        mean = np.zeros(self.covariance.shape[0], self.covariance.dtype)
-        return type(like).from_moments(mean, self.covariance, spread=_LEAST_SPREAD).normalize()
+        law = type(like).from_moments(self.mean, self.covariance, spread=_LEAST_SPREAD)
+        return law.normalize()
 
 
 @eqx.filter_jit
 def normal_law(data: Data) -> NormalLaw:
     """That of the rows; its likelihood is nan where their covariance is singular."""
     n, d = data.total, data.X.shape[1]
-    W = data.X if data.weights is None else data.X * data.weights[:, None]
-    covariance = data.X.T @ W / n
+    w = jnp.ones_like(data.X[:, 0]) if data.weights is None else data.weights
+    mean = w @ data.X / n
+    X = data.X - mean[None, :]
+    covariance = X.T @ (X * w[:, None]) / n
     L = jnp.linalg.cholesky(covariance)
     half_log_det = jnp.sum(jnp.log(jnp.diagonal(L)))
     log_likelihood = -n * (half_log_det + d / 2 * (math.log(2 * math.pi) + 1))
-    z = jax.scipy.linalg.solve_triangular(L, data.X.T, lower=True)
-    square = jnp.sum(z * z, axis=0) ** 2
-    kurtosis = (jnp.sum(square) if data.weights is None else data.weights @ square) / n
-    return NormalLaw(covariance, log_likelihood, n, kurtosis / (d * (d + 2)) - 1)
+    z = jax.scipy.linalg.solve_triangular(L, X.T, lower=True)
+    kurtosis = w @ jnp.sum(z * z, axis=0) ** 2 / n
+    return NormalLaw(mean, covariance, log_likelihood, n, kurtosis / (d * (d + 2)) - 1)
 
 
 def is_near_normal(model: NormalMixture) -> Array:

@@ -11,19 +11,23 @@ from normix_mixtures import NormalMixture
 
 
 class Units(eqx.Module):
-    """X = shift + scale · Z, componentwise, Z of mean 0 and variance 1."""
+    """X = shift + scale · Z, componentwise, Z of median 0 and variance 1.
+
+    Not of mean 0: an outlier that makes up the mean would leave the bulk of the data far from 0 in
+    units of its own spread, and sums of squares without digits.
+    """
 
     shift: Float[Array, " d"]
     scale: Float[Array, " d"]
 
     @classmethod
     def of(cls, X: Float[Array, "n d"], weights: Float[Array, " n"] | None = None) -> Self:
-        """Mean and standard deviation of the rows of X, with weights if given."""
+        """Median and standard deviation of the rows of X, the latter with weights if given."""
         host = np.asarray(X)
-        shift = np.average(host, axis=0, weights=weights)
-        # twice: the mean of large numbers is rounded
-        shift = shift + np.average(host - shift, axis=0, weights=weights)
-        scale = np.sqrt(np.average((host - shift) ** 2, axis=0, weights=weights))
+        shift = np.median(host, axis=0)
+        centred = host - shift
+        mean = np.average(centred, axis=0, weights=weights)
+        scale = np.sqrt(np.average((centred - mean) ** 2, axis=0, weights=weights))
         return cls(jnp.asarray(shift, X.dtype), jnp.asarray(scale, X.dtype))
 
     def standardised(self, X: Float[Array, "n d"]) -> Float[Array, "n d"]:
