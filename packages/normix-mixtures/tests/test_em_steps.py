@@ -152,6 +152,32 @@ def test_default_init_follows_kurtosis_and_skewness(make):
     assert float(light.kurtosis()[0]) < 0.1 < float(start.kurtosis()[0])
 
 
+def test_a_gross_outlier_does_not_spoil_default_init(make):
+    """Scales are those of the other rows, and weights of 0 leave rows out."""
+    family = type(make("nig", 2))
+    X = np.random.default_rng(4).standard_normal((200, 2))
+    clean = family.default_init(X)
+    for size in (1e2, 1e4, 1e6):
+        spoilt = X.copy()
+        spoilt[7] = size
+        start = family.default_init(spoilt)
+        ratio = np.sqrt(np.diagonal(start.sigma) / np.diagonal(clean.sigma))
+        assert np.all((ratio > 0.5) & (ratio < 2)), size
+        np.testing.assert_allclose(start.mean(), X.mean(0), rtol=0, atol=0.3)
+        weights = np.where(np.arange(200) == 7, 0.0, 1.0)
+        kept = family.default_init(spoilt, weights)
+        expected = family.default_init(np.delete(X, 7, axis=0))
+        np.testing.assert_allclose(kept.sigma, expected.sigma, rtol=1e-6)
+
+
+def test_default_init_with_a_given_spread(name, make, X):
+    start = type(make(name, 2)).default_init(X, spread=0.25)
+    found = start.subordinator
+    assert float(found.var() / found.mean() ** 2) == pytest.approx(0.25, rel=1e-12)
+    with pytest.raises(ValueError, match=r"default_init: spread must be finite and > 0, got -1"):
+        type(start).default_init(X, spread=-1.0)
+
+
 def test_models_from_moments_have_them(name, make):
     mean, cov, gamma = np.array([1.0, -2.0]), np.array([[2.0, 0.3], [0.3, 0.5]]), np.array([0.3, 0])
     model = type(make(name, 2)).from_moments(mean, cov, spread=0.8, gamma=gamma)
