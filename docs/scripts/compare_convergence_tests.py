@@ -1,4 +1,4 @@
-"""Two samples of 300 rows on which one of the two tests of convergence alone stops too early.
+"""A sample of 300 rows on which each test of convergence alone stops plain EM too early.
 
     uv run python docs/scripts/compare_convergence_tests.py
 
@@ -13,9 +13,9 @@ import numpy as np
 from normix_fit import EMResult, fit
 
 
-def sample(seed: int) -> np.ndarray:
+def sample() -> np.ndarray:
     """A bivariate t law with 8 degrees of freedom."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return rng.standard_normal((300, 2)) / np.sqrt(rng.gamma(4.0, size=(300, 1)))
 
 
@@ -28,18 +28,15 @@ def distance(result: EMResult, end: EMResult) -> float:
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    lines = [
-        "| seed | convergence | evaluations | nats short | μ, γ off |",
-        "|---|---|---|---|---|",
-    ]
-    for seed in (0, 2):
-        X = sample(seed)
-        end = fit(X, "gh", tol=1e-9, gain_tol=1e-10)
-        for tests in ("both", "parameters", "likelihood"):
-            result = fit(X, "gh", convergence=tests)
+    lines = ["| tol | convergence | evaluations | nats short | μ, γ off |", f"|{'---|' * 5}"]
+    X = sample()
+    end = fit(X, "gh", tol=1e-9, gain_tol=1e-10)
+    for tol, alone in ((1e-5, "parameters"), (1e-6, "likelihood")):
+        for tests in ("both", alone):
+            result = fit(X, "gh", acceleration=None, tol=tol, convergence=tests)
             short = end.log_likelihood - result.log_likelihood
             off = distance(result, end)
-            lines.append(f"| {seed} | {tests} | {result.n_evaluations} | {short:.1e} | {off:.1e} |")
+            lines.append(f"| {tol} | {tests} | {result.n_evaluations} | {short:.1e} | {off:.1e} |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

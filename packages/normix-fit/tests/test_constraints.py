@@ -14,7 +14,7 @@ def heavy(seed=0):
     return X + 0.3 * X**2 / (1 + X**2)
 
 
-@pytest.mark.parametrize("name", ["gh", "vg"])
+@pytest.mark.parametrize("name", ["gh", "nig"])
 def test_a_weight_counts_rows(name):
     X = heavy()
     # of sum N, so that both fits have one shape
