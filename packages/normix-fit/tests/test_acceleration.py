@@ -53,7 +53,8 @@ def test_the_ring_keeps_the_last_pairs():
     for i in range(20):
         memory = memory.pushed(jnp.full(K, 1.0 * i), jnp.full(K, i + 0.5))
     assert sorted(np.asarray(memory.outputs[:, 0])) == [14.5, 15.5, 16.5, 17.5, 18.5, 19.5]
-    assert int(memory.forgotten().pushes) == 0
+    assert int(memory.forgotten_if(jnp.asarray(True)).pushes) == 0
+    assert int(memory.forgotten_if(jnp.asarray(False)).pushes) == 20
 
 
 WAYS = {

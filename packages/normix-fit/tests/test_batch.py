@@ -82,6 +82,7 @@ def test_variance_gamma_with_zero_rows_is_unbounded_and_says_so():
     assert "repeated rows" in result.status.message
 
 
+@pytest.mark.cpu
 def test_device_and_host_loops_give_the_same_iterates(name):
     X = synthetic("heavy")[:60, :2]
     start = FAMILIES[name].default_init(X)
@@ -114,6 +115,7 @@ def test_the_python_loop_and_the_device_loop_are_one_iteration():
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.cpu
 def test_backends_reach_one_optimum(name):
     X = synthetic("heavy")[:60, :2]
     ends = [

@@ -7,6 +7,8 @@ import pytest
 
 from normix_fit import BatchEMFitter, Status, fit, fit_all
 
+pytestmark = pytest.mark.gpu
+
 FAMILIES = ("gh", "nig", "vg", "ninvg")
 FIVE = ("USD", "JPY", "GBP", "CHF", "TRY")
 

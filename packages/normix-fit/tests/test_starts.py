@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, fit
-from normix_fit._batch import advance_all
 from normix_fit._compile import compiled
 from normix_fit._loop import Rules, advance_on_device, begin
 from normix_fit._map import Data, Plan
+from normix_fit._several import advance_all
 from normix_fit._starts import default_starts
 from normix_fit._units import Units, to_standard
 
@@ -47,6 +47,7 @@ def test_each_of_several_is_the_fit_by_itself(problem, vectorised):
         )
 
 
+@pytest.mark.cpu
 def test_the_best_is_returned():
     X = skewed()
     starts = default_starts(FAMILIES["nig"], X, None, 3)

@@ -64,9 +64,9 @@ class Memory(NamedTuple):
             jnp.where(usable, eta, self.even), jnp.where(usable, output, self.outputs[place])
         )._replace(pushes=jnp.where(usable, self.pushes + 1, 0))
 
-    def forgotten(self) -> Self:
-        """Empty."""
-        return self._replace(pushes=jnp.zeros_like(self.pushes))
+    def forgotten_if(self, dropped: Array) -> Self:
+        """Empty if `dropped`."""
+        return self._replace(pushes=jnp.where(dropped, 0, self.pushes))
 
 
 def _measured(eta: Float[Array, " k"]) -> Float[Array, " r"]:

@@ -1,6 +1,5 @@
 """`BatchEMFitter`: EM over all rows, as one device loop or, for CPU backends, a Python loop."""
 
-import operator
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +15,15 @@ from normix_expfam.toolbox import require
 from normix_mixtures import NormalMixture, check_observations, check_weights
 
 from ._acceleration import Acceleration
-from ._compile import compile_seconds, compiled
+from ._compile import compile_spans, seconds_covered
 from ._convergence import relative_change
 from ._limits import limit_of
-from ._loop import Rules, State, advance, advance_on_device, begin, device_loop
+from ._loop import Rules, State, begin
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
 from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
 from ._result import EMResult, Status
+from ._several import advanced
 from ._units import Units, from_standard, to_standard
 
 Callback = Callable[[int, float], None]
@@ -131,10 +131,10 @@ class BatchEMFitter(eqx.Module):
         require(len(families) == 1, f"{_OWNER}.fit", "model", "be of one family",
                 ", ".join(sorted(families)) or "none",
                 "fit families one after the other")  # fmt: skip
-        with compile_seconds() as compiled:
+        with compile_spans() as compiled:
             fields = self._fit(starts, X, weights)
         return EMResult(
-            **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
+            **fields, compile_seconds=seconds_covered(compiled), elapsed=time.perf_counter() - began
         )
 
     def _fit(
@@ -148,9 +148,9 @@ class BatchEMFitter(eqx.Module):
         jacobian = float(data.total) * units.log_jacobian
         plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, self.symmetric, names)
 
-        normal = normal_law(data)
-        of_interest = jnp.full_like(normal.log_likelihood, -jnp.inf)
-        if self.stop_near_normal and not names:
+        normal = None if names else normal_law(data)
+        of_interest = jnp.asarray(-jnp.inf, X.dtype)
+        if normal is not None and self.stop_near_normal:
             held = X.shape[1] if self.symmetric else 0
             of_interest = normal.likelihood_of_interest(starts[0], held)
         prepared = [self._prepared(start, units) for start in starts]
@@ -159,7 +159,8 @@ class BatchEMFitter(eqx.Module):
             require(False, owner, "model", "give the data a finite likelihood",
                     Status(int(state.status)).message,
                     f"start from {type(starts[0]).__name__}.default_init(X)")  # fmt: skip
-        state = state if names else _not_below_normal(state, data, plan, normal)
+        if normal is not None:
+            state = _not_below_normal(state, data, plan, normal)
         count = int(state.taken)
         history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
         held_names = (*names, "gamma") if self.symmetric else names
@@ -205,7 +206,7 @@ class BatchEMFitter(eqx.Module):
         best = states[0]
         for done in range(0, length, pause):
             limit = jnp.int32(min(done + pause, length))
-            states = _advanced(states, data, limit, plan, rules)
+            states = advanced(states, data, limit, plan, rules)
             best = max(states, key=_last_log_likelihood)
             count = int(best.taken)
             for call in callbacks if count > 0 else ():
@@ -259,41 +260,10 @@ def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -
     )
 
 
-def _advanced(
-    states: list[State], data: Data, limit: Array, plan: Plan, rules: Rules
-) -> list[State]:
-    """Each gone on with; several on the device in one call."""
-    if not plan.on_device:
-        return [advance(state, data, limit, plan, rules) for state in states]
-    if len(states) == 1:
-        return [advance_on_device(states[0], data, limit, plan, rules)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    vectorised = jax.default_backend() != "cpu"
-    every: State = compiled(advance_all)(stacked, data, limit, plan, rules, vectorised)
-    return [jax.tree.map(operator.itemgetter(i), every) for i in range(len(states))]
-
-
 def _last_log_likelihood(state: State) -> float:
     """-inf before the first."""
     count = int(state.taken)
     return float(state.log_likelihoods[count - 1]) if count > 0 else -np.inf
-
-
-def advance_all(
-    states: State, data: Data, limit: Array, plan: Plan, rules: Rules, vectorised: bool
-) -> State:
-    """`device_loop` for several starts in one call, side by side or in turn; to be compiled.
-
-    Side by side a choice between regimes of the Bessel functions computes all of them, and no
-    start stops before the last: worth it only where the device has lanes to spare.
-    """
-
-    def one(state: State) -> State:
-        last: State = device_loop(state, data, limit, plan, rules)
-        return last
-
-    every: State = jax.vmap(one)(states) if vectorised else jax.lax.map(one, states)
-    return every
 
 
 def _final_status(state: State, of_interest: Array) -> Status:

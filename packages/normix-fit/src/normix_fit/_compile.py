@@ -1,6 +1,8 @@
 """Compilation: quickly, and how long it took."""
 
 import functools
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,17 +36,40 @@ def _is_known(backend: str) -> bool:
     return True
 
 
-@contextmanager
-def compile_seconds() -> Iterator[list[float]]:
-    """A list of the durations of all tracing, lowering and compilation inside the block."""
-    durations: list[float] = []
+Span = tuple[float, float]
+_recordings: list[list[Span]] = []  # of the `compile_spans` that are open
 
-    def listen(event: str, duration_secs: float, **_: str | int) -> None:
+
+@functools.cache
+def _listen() -> None:
+    """Once and for good: older versions of JAX cannot take a listener back."""
+
+    def heard(event: str, duration_secs: float, **_: str | int) -> None:
         if event.startswith("/jax/core/compile/"):
-            durations.append(duration_secs)
+            end = time.perf_counter()
+            for spans in _recordings:
+                spans.append((end - duration_secs, end))
 
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    jax.monitoring.register_event_duration_secs_listener(heard)
+
+
+@contextmanager
+def compile_spans() -> Iterator[list[Span]]:
+    """A list of the beginnings and ends of all tracing, lowering and compiling inside the block."""
+    _listen()
+    spans: list[Span] = []
+    _recordings.append(spans)
     try:
-        yield durations
+        yield spans
     finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+        # by identity: equal lists may be open
+        _recordings[:] = [other for other in _recordings if other is not spans]
+
+
+def seconds_covered(spans: list[Span]) -> float:
+    """The length of the union: a function that is traced inside another counts once."""
+    total, reached = 0.0, -math.inf
+    for begin, end in sorted(spans):
+        total += max(end - max(begin, reached), 0.0)
+        reached = max(reached, end)
+    return total

@@ -147,10 +147,9 @@ def tried(attempt: Attempt, state: State, data: Data, plan: Plan) -> Attempt:
 
 def with_candidate(state: State, attempt: Attempt, extrapolated: Array) -> State:
     """The state with what was arrived at; an extrapolation that was no law clears the memory."""
-    memory = state.memory
     dropped = extrapolated & ~attempt.is_extrapolated
     return state._replace(
-        memory=memory._replace(pushes=jnp.where(dropped, 0, memory.pushes)),
+        memory=state.memory.forgotten_if(dropped),
         candidate=attempt.candidate,
         input=attempt.input,
         is_extrapolated=attempt.is_extrapolated,

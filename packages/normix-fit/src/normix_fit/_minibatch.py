@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from normix_expfam.toolbox import as_float, require
 from normix_mixtures import NormalMixture, check_observations
 
-from ._compile import compile_seconds
+from ._compile import compile_spans, seconds_covered
 from ._convergence import relative_change
 from ._limits import limit_of
 from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update
@@ -91,10 +91,10 @@ class MiniBatchEMFitter(eqx.Module):
         began = time.perf_counter()
         data: Any = X
         fitted = self._fit_array if hasattr(X, "shape") else self._fit_chunks
-        with compile_seconds() as compiled:
+        with compile_spans() as compiled:
             fields = fitted(model, data)
         return EMResult(
-            **fields, compile_seconds=float(sum(compiled)), elapsed=time.perf_counter() - began
+            **fields, compile_seconds=seconds_covered(compiled), elapsed=time.perf_counter() - began
         )
 
     def _fit_array(self, model: NormalMixture, X: ArrayLike) -> dict[str, Any]:
