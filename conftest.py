@@ -1,19 +1,69 @@
-"""Settings and fixtures of every test.
+"""Settings, options and fixtures of every test.
 
 This file is loaded in the isolated environment of each package, so it imports jax and pytest only.
 """
 
+import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import pytest
 
-jax.config.update("jax_enable_x64", True)
 # A silent broadcast or a silent float32 is a wrong answer that looks like a right one.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 _SHARED_DATA = Path(__file__).resolve().parent.parent / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("normix")
+    group.addoption(
+        "--backend",
+        choices=("jax", "cpu"),
+        help="only the tests of one backend; with jax, code of the other cannot be imported",
+    )
+    group.addoption(
+        "--float32",
+        action="store_true",
+        help="only the tests marked float32, with jax_enable_x64 off",
+    )
+
+
+class _NoCPUBackend:
+    """A finder of modules that refuses code of the CPU backends."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if re.match(r"normix_\w+\._cpu", name):
+            raise ImportError(f"{name} with --backend=jax: mark the test with pytest.mark.cpu")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    jax.config.update("jax_enable_x64", not config.getoption("--float32"))
+    if config.getoption("--backend") == "jax":
+        sys.meta_path.insert(0, _NoCPUBackend())
+
+
+def _backend(item: pytest.Item) -> str:
+    """The backend whose session runs the test: that of its parameter `backend`, or of its mark."""
+    callspec = getattr(item, "callspec", None)
+    named = callspec.params.get("backend") if callspec else None
+    return "cpu" if named == "cpu" or item.get_closest_marker("cpu") else "jax"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    backend, single = config.getoption("--backend"), config.getoption("--float32")
+    kept = [
+        item
+        for item in items
+        if (item.get_closest_marker("float32") is not None) == single
+        if backend in {None, _backend(item)}
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +72,31 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("shared/data is not beside this checkout; it is not part of the repository")
     return _SHARED_DATA
+
+
+_LOADED = """
+import sys
+import jax.numpy, jax.scipy.linalg, jax.scipy.special, jax.scipy.stats
+
+jax.config.update("jax_enable_x64", True)
+jax.numpy.linalg.cholesky(jax.numpy.eye(2))  # JAX takes LAPACK from scipy
+before = set(sys.modules)
+{code}
+print(*sorted(name for name in set(sys.modules) - before if name.partition(".")[0] == "scipy"))
+"""
+
+
+@pytest.fixture(scope="session")
+def scipy_loaded_by() -> Callable[[str], list[str]]:
+    """code -> modules of scipy that it loads in a new process, beyond those that JAX loads."""
+
+    def loaded(code: str) -> list[str]:
+        command = [sys.executable, "-c", _LOADED.format(code=code)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1].split()
+
+    return loaded
 
 
 _MAPS = Path("/proc/self/maps")

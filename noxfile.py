@@ -1,16 +1,34 @@
 """Sessions of the workspace: `uv run nox -l` lists them, `uv run nox` runs those with a star."""
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False  # a missing one is skipped by its name
 nox.options.reuse_venv = "yes"  # safe: every session brings its environment in line with uv.lock
 
 ROOT = Path(__file__).parent
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 each_package = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
+each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in ("jax", "cpu")])
+
+# Workers share no compiled function, so a file of tests stays with one of them.
+PARALLEL = ("-n", "auto", "--dist", "loadfile")
+# Compiling is most of the time, and a third of that XLA's emitters of fused loops. bessel, whose
+# last digits are at stake, and the whole (`workspace`, `slow`) are tested as XLA compiles anyway.
+QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
+ON_CPU = {"JAX_PLATFORMS": "cpu"}
+REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
+
+
+# ---------------------------------------------------------------------------------------------
+# Environments
 
 
 def sync(session: nox.Session, *what: str) -> None:
@@ -32,10 +50,11 @@ def check_requirements(session: nox.Session) -> None:
     session.run("uv", "pip", "check")
 
 
-def build(session: nox.Session, out: Path) -> dict[str, str]:
+def build(session: nox.Session, out: Path) -> dict[str, Path]:
     """Build all packages, each wheel from its own sdist; map import name to wheel."""
+    shutil.rmtree(out, ignore_errors=True)
     session.run("uv", "build", "--quiet", "--all-packages", f"--out-dir={out}")
-    return {path.name.split("-")[0]: str(path) for path in sorted(out.glob("*.whl"))}
+    return {path.name.split("-")[0]: path for path in sorted(out.glob("*.whl"))}
 
 
 def lock_constraints(session: nox.Session, path: Path) -> str:
@@ -47,12 +66,36 @@ def lock_constraints(session: nox.Session, path: Path) -> str:
     return f"--constraint={path}"
 
 
+def quick(session: nox.Session) -> dict[str, str]:
+    """QUICK if the XLA of this environment knows the flag; one that does not would abort."""
+    command = [str(Path(session.bin) / "python"), "-c", "import jax; jax.devices()"]
+    known = subprocess.run(command, env=os.environ | ON_CPU | QUICK, capture_output=True)
+    return QUICK if known.returncode == 0 else {}
+
+
+def run_tests(
+    session: nox.Session, package: str, *options: str, env: dict[str, str] | None = None
+) -> None:
+    """The tests of one package, the slow ones left out."""
+    session.run(
+        *("pytest", f"packages/{package}/tests", "-m", "not slow"),
+        *(*PARALLEL, *options, *session.posargs),
+        env=env or {},
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Every change
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: the rules and the formatting of the whole tree."""
+    """Ruff: the rules and the formatting of the whole tree; workflows against their schema."""
     sync(session, "--only-group=lint")
     session.run("ruff", "check", *(session.posargs or ["."]))
     session.run("ruff", "format", "--check", *(session.posargs or ["."]))
+    workflows = map(str, sorted(ROOT.glob(".github/workflows/*.yml")))
+    session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *workflows)
 
 
 @nox.session
@@ -64,37 +107,79 @@ def types(session: nox.Session) -> None:
 
 @nox.session(reuse_venv=False)
 def wheels(session: nox.Session) -> None:
-    """Wheels used outside the workspace: normix-bessel alone, then all of them."""
-    tmp = Path(session.create_tmp())
+    """Wheels outside the workspace: bessel alone, expfam alone, everything; what came along."""
+    tmp = Path(session.create_tmp()).resolve()
+    session.install("twine>=6")
     wheel = build(session, tmp / "dist")
+    session.run("twine", "check", "--strict", *map(str, sorted((tmp / "dist").glob("normix*"))))
     constraints = lock_constraints(session, tmp / "constraints.txt")
-
-    session.install(constraints, wheel["normix_bessel"])
-    session.run(*("python", "-I", "-c"), "import normix_bessel, sys; print(normix_bessel.__file__)")
-    absent = "from importlib.util import find_spec; assert find_spec('equinox') is None"
-    session.run("python", "-I", "-c", absent)
-
-    session.install(constraints, *wheel.values())
-    check_requirements(session)
-    session.run("python", "-I", "-c", f"import {', '.join(wheel)}")
-    session.run("normix", "--help", silent=True)
+    smoke = ("-I", "-W", "error", str(ROOT / "tools" / "smoke.py"))
+    for top in ("normix_bessel", "normix_expfam", "normix"):
+        python = tmp / top / "bin" / "python"
+        session.run("uv", "venv", "--quiet", "--clear", str(tmp / top))
+        install = ("uv", "pip", "install", "--quiet", f"--python={python}", constraints)
+        session.run(*install, f"--find-links={tmp / 'dist'}", str(wheel[top]))
+        session.run("uv", "pip", "check", f"--python={python}")
+        with session.chdir(tmp):
+            session.run(str(python), *smoke, top, external=True)
 
 
 @nox.session
+@each_backend
 @each_package
-def tests(session: nox.Session, package: str) -> None:
-    """The tests of one package, with nothing installed that it does not declare."""
+def tests(session: nox.Session, package: str, backend: str) -> None:
+    """The tests of one package and backend, with nothing installed that it does not declare."""
     sync(session, f"--package={package}", "--group=test")
-    session.run("pytest", f"packages/{package}/tests", "-m", "not slow", *session.posargs)
+    data = REACHED / f"{package}.{backend}"
+    flags = {} if package == "normix-bessel" else quick(session)
+    run_tests(
+        *(session, package, f"--backend={backend}"),
+        *(f"--cov={package.replace('-', '_')}", "--cov-report="),
+        env={**flags, **ON_CPU, "COVERAGE_FILE": str(data)},
+    )
     check_requirements(session)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Lines of each package that its own tests reached, just before: 95 % at least."""
+    sync(session, "--only-group=test")
+    tmp = Path(session.create_tmp()).resolve()
+    for package in PACKAGES:
+        parts = [f"{REACHED / package}.{backend}" for backend in ("jax", "cpu")]
+        data = tmp / f"{package}-both"  # a name that the parts begin with would delete them
+        session.run("coverage", "combine", "--quiet", "--keep", f"--data-file={data}", *parts)
+        session.run(
+            *("coverage", "report", f"--data-file={data}", "--fail-under=95"),
+            *("--skip-covered", "--skip-empty", "--show-missing"),
+        )
+
+
+@nox.session
+def float32(session: nox.Session) -> None:
+    """The tests marked float32 of all packages, in a process that never had float64."""
+    sync(session, "--all-packages", "--group=test")
+    session.run("pytest", "packages", "--float32", *PARALLEL, *session.posargs, env=ON_CPU)
 
 
 @nox.session
 def workspace(session: nox.Session) -> None:
     """The tests that cross packages: architecture, reference values, end to end."""
     sync(session, "--all-packages", "--group=test")
-    session.run("pytest", "tests", "-m", "not slow", *session.posargs)
+    session.run("pytest", "tests", "-m", "not slow", *PARALLEL, *session.posargs)
     check_requirements(session)
+
+
+@nox.session
+def release_check(session: nox.Session) -> None:
+    """Versions, changelogs, bounds between siblings, public names; `-- TAG` for one release."""
+    sync(session, "--all-packages", "--group=test")
+    wheel = build(session, Path(session.create_tmp()).resolve() / "dist")
+    session.run("python", "tools/release_check.py", *map(str, wheel.values()), *session.posargs)
+
+
+# ---------------------------------------------------------------------------------------------
+# On request
 
 
 @nox.session(default=False)
@@ -104,9 +189,57 @@ def slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
+@nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
+def pythons(session: nox.Session) -> None:
+    """All tests on every Python from 3.11 to the newest of this machine."""
+    sync(session, "--all-packages", "--group=test")
+    session.run("pytest", "-m", "not slow", *PARALLEL, *session.posargs, env=quick(session))
+
+
+@nox.session(default=False, reuse_venv=False)
+@each_package
+def minimums(session: nox.Session, package: str) -> None:
+    """The tests of one package with the lowest versions of what it declares."""
+    session.install("--resolution=lowest-direct", f"./packages/{package}")
+    session.install("--group=test")
+    session.run("uv", "pip", "list")
+    run_tests(session, package)
+    check_requirements(session)
+
+
+@nox.session(default=False, reuse_venv=False)
+@each_package
+def floors(session: nox.Session, package: str) -> None:
+    """The tests of one package, as a wheel, with the oldest wheels of its siblings it allows."""
+    tmp = Path(session.create_tmp()).resolve()
+    wheel = build(session, tmp / "dist")[package.replace("-", "_")]
+    session.install("packaging")
+    found = session.run(
+        *("python", "tools/floors.py", package, str(tmp / "dist"), str(tmp / "floors")), silent=True
+    )
+    constraints = lock_constraints(session, tmp / "constraints.txt")
+    session.install(constraints, *found.split(), str(wheel))
+    session.install("--group=test")
+    run_tests(session, package)
+    check_requirements(session)
+
+
+@nox.session(default=False)
+@nox.parametrize("cuda", [nox.param(name, id=name) for name in ("cuda12", "cuda13")])
+def gpu(session: nox.Session, cuda: str) -> None:
+    """The tests marked gpu on an NVIDIA GPU; fails if JAX falls back to the CPU."""
+    if shutil.which("nvidia-smi") is None:
+        session.skip("no NVIDIA GPU: nvidia-smi is not on PATH, nothing was tested")
+    sync(session, "--all-packages", f"--extra={cuda}", "--group=test")
+    env = {"JAX_PLATFORMS": "cuda"}
+    seen = "import jax; assert jax.default_backend() == 'gpu', jax.devices()"
+    session.run("python", "-c", seen, env=env)
+    session.run("pytest", "packages", "-m", "gpu", "--backend=jax", *session.posargs, env=env)
+
+
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Benchmarks: tests/benchmarks/bench_*.py, results in .benchmarks/latest.json."""
+    """Benchmarks, as .benchmarks/latest.json and as a table of ratios beside it, latest.md."""
     sync(session, "--all-packages", "--group=test", "--group=bench")
     results = ROOT / ".benchmarks" / "latest.json"
     results.parent.mkdir(exist_ok=True)
@@ -115,3 +248,5 @@ def bench(session: nox.Session) -> None:
         *("--benchmark-only", f"--benchmark-json={results}"),
         *session.posargs,
     )
+    text = session.run("python", "tools/benchmark_table.py", str(results), silent=True)
+    results.with_suffix(".md").write_text(text, encoding="utf-8")

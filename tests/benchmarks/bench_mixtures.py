@@ -5,10 +5,6 @@ factorisation and one whitening product at its shape. Contenders take turns roun
 both see the same machine.
 """
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,26 +15,11 @@ from scipy import stats
 from normix_expfam import gig_moments
 from normix_mixtures import GeneralizedHyperbolic, NormalInverseGaussian
 
-ROUNDS = 25
 POINTS = 10_000
 PEERS = {
     "norminvgauss": (stats.norminvgauss(1.5, 0.3), -0.5),
     "genhyperbolic": (stats.genhyperbolic(0.7, 1.5, 0.3), 0.7),
 }
-
-
-def seconds(f: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(f())
-    return time.perf_counter() - start
-
-
-def in_turns(*contenders: Callable[[], Any], rounds: int = ROUNDS) -> list[float]:
-    """Median seconds of each, after a call that warms the cache."""
-    for f in contenders:
-        jax.block_until_ready(f())
-    times = [[seconds(f) for f in contenders] for _ in range(rounds)]
-    return [float(x) for x in np.median(times, axis=0)]
 
 
 @eqx.filter_jit
@@ -58,7 +39,7 @@ def e_step(model, X):
 
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.benchmark(group="mixtures: univariate distribution function")
-def test_cdf_at_ten_thousand_points(benchmark, name):
+def test_cdf_at_ten_thousand_points(benchmark, name, in_turns, seconds):
     peer, p = PEERS[name]
     law = GeneralizedHyperbolic.univariate(0.0, 0.3, 1.0, p=p, a=1.5**2 - 0.3**2, b=1.0)
     x = np.linspace(-8, 8, POINTS)
@@ -74,7 +55,7 @@ def test_cdf_at_ten_thousand_points(benchmark, name):
 
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.benchmark(group="mixtures: quantiles")
-def test_ppf(benchmark, name):
+def test_ppf(benchmark, name, in_turns, seconds):
     peer, p = PEERS[name]
     law = GeneralizedHyperbolic.univariate(0.0, 0.3, 1.0, p=p, a=1.5**2 - 0.3**2, b=1.0)
     q = np.linspace(1e-3, 1 - 1e-3, POINTS)
@@ -95,7 +76,7 @@ def floor(sigma, mu, X):
 
 
 @pytest.mark.benchmark(group="mixtures: E-step")
-def test_e_step_beside_its_floor(benchmark, shared_data):
+def test_e_step_beside_its_floor(benchmark, shared_data, in_turns):
     X = np.load(shared_data / "sp500_wide.npz")["returns"].astype(np.float64)
     X = jnp.asarray((X - X.mean(0)) / X.std(0))
     start = GeneralizedHyperbolic.default_init(X)
@@ -116,7 +97,7 @@ def test_e_step_beside_its_floor(benchmark, shared_data):
 
 
 @pytest.mark.benchmark(group="mixtures: sampling")
-def test_a_million_rows_of_ten(benchmark):
+def test_a_million_rows_of_ten(benchmark, in_turns):
     """Beside numpy's multivariate normal draws of the same shape."""
     d, n = 10, 1_000_000
     rng = np.random.default_rng(0)

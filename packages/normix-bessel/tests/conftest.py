@@ -1,5 +1,6 @@
 """The stored references and the compiled results that several tests look at."""
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -113,9 +114,12 @@ def derivatives(reference, gradient_of, hessian_of) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def moments(reference) -> dict[str, KvMoments]:
-    """`log_kv_moments` of both backends at the reference points, as numpy arrays."""
-    return {
-        backend: jax.tree.map(np.asarray, log_kv_moments(reference.v, reference.z, backend=backend))
-        for backend in ("jax", "cpu")
-    }
+def moments(reference) -> Callable[[str], KvMoments]:
+    """backend -> its `log_kv_moments` at the reference points, as numpy arrays."""
+
+    @functools.cache
+    def of(backend: str) -> KvMoments:
+        found = log_kv_moments(reference.v, reference.z, backend=backend)
+        return jax.tree.map(np.asarray, found)
+
+    return of

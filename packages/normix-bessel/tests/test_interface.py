@@ -73,6 +73,7 @@ def test_mixed_floats_promote():
     assert log_kv(jnp.ones(2, jnp.float32), jnp.ones(2, jnp.float64)).dtype == jnp.float64
 
 
+@pytest.mark.cpu
 def test_the_cpu_backend_answers_in_float64_numpy():
     for x in (0.5, 1, np.float32(0.5), jnp.float32(0.5), [0.5, 1.5]):
         got = log_kv(1, x, backend="cpu")
@@ -80,6 +81,7 @@ def test_the_cpu_backend_answers_in_float64_numpy():
         assert got.dtype == np.float64
 
 
+@pytest.mark.cpu
 def test_the_jax_backend_answers_in_jax():
     assert isinstance(log_kv(1.0, np.ones(2)), jax.Array)
     assert isinstance(log_kv_moments(1.0, np.ones(2), backend="cpu"), KvMoments)
@@ -101,6 +103,7 @@ def test_empty_inputs_give_empty_results(backend):
         assert log_kv_moments(np.ones((0, 3)), 1.0, backend=backend).cov.shape == (0, 3, 3, 3)
 
 
+@pytest.mark.cpu
 def test_inputs_are_left_unchanged():
     v, z = np.array([-1.0, 0.0]), np.array([2.0, -3.0])
     log_kv_moments(v, z, backend="cpu")

@@ -9,6 +9,8 @@ from mpmath import mp, mpf
 
 from normix_bessel import kv, kve, log_kv, log_kve
 
+pytestmark = pytest.mark.gpu
+
 
 def test_the_reference_covers_the_domain(reference):
     assert len(reference.v) >= 300
@@ -23,6 +25,7 @@ def test_jax_is_right_to_2e15(reference):
     assert np.median(errors) <= 2e-16
 
 
+@pytest.mark.cpu
 def test_log_kve_has_no_part_of_z_in_its_error(reference):
     """Against max(1, |log(e^z K)|, |v|): at v = 0 a few units for z up to 2e9."""
     exact = [x + mpf(z) for x, z in zip(reference.exact("log_kv"), reference.z, strict=True)]
@@ -54,6 +57,7 @@ def test_the_functions_themselves(reference, backend, function):
     np.testing.assert_array_equal(found[below], 0.0)
 
 
+@pytest.mark.cpu
 def test_kv_keeps_its_digits_where_it_is_small(padded):
     """e^-z K_v e^z has a relative error of a few roundings at K = 1e-260, where log K has 600."""
     z = np.linspace(100.0, 600.0, 40)
@@ -63,6 +67,7 @@ def test_kv_keeps_its_digits_where_it_is_small(padded):
         np.testing.assert_allclose(got, expected, rtol=4e-15)
 
 
+@pytest.mark.cpu
 def test_cpu_is_right_to_3e14(reference):
     got = log_kv(reference.v, reference.z, backend="cpu")
     assert reference.errors("log_kv", got, reference.scale).max() <= 3e-14
@@ -78,6 +83,7 @@ def test_the_error_is_1e13_of_the_logarithm_itself(reference, backend):
     assert reference.errors("log_kv", got, scale)[bulk].max() <= 1e-13
 
 
+@pytest.mark.cpu
 def test_cpu_repairs_the_gaps_of_scipy(reference):
     from scipy import special
 
@@ -89,6 +95,7 @@ def test_cpu_repairs_the_gaps_of_scipy(reference):
     assert reference.errors("log_kv", got, reference.scale)[gap].max() <= 1e-14
 
 
+@pytest.mark.cpu
 def test_cpu_mends_what_scipy_loses_below_2(padded):
     """kve is off by up to 1.6e-13 at z just below 2, v near 0.1."""
     v = np.tile([0.02, 0.1, 0.105, 0.3, 0.9, 1.1, 5.1, 19.9], 30)

@@ -13,6 +13,8 @@ import pytest
 
 from normix_expfam import GIG, gig_log_partition, gig_moments
 
+pytestmark = pytest.mark.gpu
+
 CORNERS = np.array([
     (1.5, 2.0, 3.0),
     (0.0, 0.2, 0.4),
@@ -129,7 +131,7 @@ def triad_cpu(points):
     return Computed(moments.log_partition, np.stack(moments[1:], axis=-1), fisher)
 
 
-@pytest.fixture(scope="module", params=[triad, triad_cpu])
+@pytest.fixture(scope="module", params=[triad, pytest.param(triad_cpu, marks=pytest.mark.cpu)])
 def computed(request) -> Computed:
     return request.param(POINTS)
 

@@ -216,6 +216,7 @@ def test_degenerate_eta_gives_a_finite_concentrated_law():
     np.testing.assert_allclose(moments(laws), eta, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.cpu
 def test_the_cpu_solver_reaches_the_same_likelihood():
     rng = np.random.default_rng(3)
     laws = np.stack([rng.uniform(-6, 6, 10), *10 ** rng.uniform(-1, 1, (2, 10))], axis=-1)
@@ -227,6 +228,7 @@ def test_the_cpu_solver_reaches_the_same_likelihood():
     assert np.max(np.abs(reached["cpu"] - reached["jax"])) < 1e-9
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("law", [(-8.5, 650.0, 340.0), (25.8, 1.4, 1.4e5), (-50.0, 1e6, 1e6)])
 def test_the_cpu_solver_does_not_stop_short_at_concentrated_laws(law):
     eta = moments([law])[0]

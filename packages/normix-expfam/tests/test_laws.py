@@ -55,6 +55,7 @@ def describe(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(fields)})"
 
 
+@pytest.mark.parametrize("backend", ["jax", "cpu"])
 @pytest.mark.parametrize(("dist", "exceptions"), REGISTRY, ids=describe)
-def test_an_instance_obeys_the_laws_of_its_family(dist, exceptions):
-    check_family(dist, **exceptions)
+def test_an_instance_obeys_the_laws_of_its_family(dist, exceptions, backend):
+    check_family(dist, backends=(backend,), **exceptions)

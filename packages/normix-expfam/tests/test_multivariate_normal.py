@@ -226,6 +226,7 @@ def test_draws_have_the_mean_and_the_covariance():
     assert LAW.sample(jax.random.PRNGKey(3)).shape == (3,)
 
 
+@pytest.mark.cpu
 def test_the_cpu_backend_agrees():
     for method in ("expectation_params", "fisher_information"):
         got = getattr(LAW, method)(backend="cpu")

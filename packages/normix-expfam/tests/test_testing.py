@@ -308,6 +308,12 @@ def test_what_is_infinite_must_be_declared():
         testing.check_density(GIG(0.7, 2.0, 0.0))
 
 
+@pytest.mark.parametrize("backends", [(), ("jax", "gpu")])
+def test_unknown_or_no_backends_are_refused(backends):
+    with pytest.raises(ValueError, match=r"check_family: backends must be some of 'jax' and 'cpu'"):
+        testing.check_family(Rayleigh(2.0), backends=backends)
+
+
 def test_every_law_is_public_and_applied():
     assert set(LAWS) == set(testing.__all__) - {"check_family"}
 

@@ -11,6 +11,8 @@ import pytest
 
 from normix_mixtures import GeneralizedHyperbolic, VarianceGamma
 
+pytestmark = pytest.mark.gpu
+
 
 @pytest.fixture(scope="module")
 def reference(shared_data):

@@ -53,6 +53,7 @@ def test_expectations_are_those_of_the_posterior(model, X):
             assert float(value[i]) == pytest.approx(weight @ g / total, rel=1e-9, abs=1e-10)
 
 
+@pytest.mark.cpu
 def test_backends_agree(model, X, log_prob):
     for jax_value, cpu_value in zip(e_step(model, X), model.e_step(X, backend="cpu"), strict=True):
         np.testing.assert_allclose(jax_value, cpu_value, rtol=1e-10, atol=1e-11)

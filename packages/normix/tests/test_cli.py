@@ -57,7 +57,7 @@ _BAD_FILES = [
     ("wide.csv", "a,b,c\n1,2,3\n4,5,7\n", ["2 rows and 3 columns"]),
     ("dependent.csv", "a,b\n1,2\n2,4\n3,6\n", ["column 'b'", "linear combination"]),
     ("latin.csv", "a,ü\n1,2\n".encode("latin-1"), ["line 1", "UTF-8"]),
-    ("broken.csv.gz", gzip.compress(_GOOD.encode())[:-12], ["gzip"]),
+    ("broken.csv.gz", gzip.compress(_GOOD.encode(), mtime=0)[:-12], ["gzip"]),
     ("folder", None, ["a folder"]),
 ]
 

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 import normix
@@ -28,6 +29,17 @@ def test_a_roof_hands_on_every_public_name(roof, package):
     assert set(above.__all__) == names
     for name in names:
         assert getattr(above, name) is getattr(below, name)
+
+
+@pytest.mark.cpu
+def test_the_cpu_backend_answers_under_the_roof():
+    X = np.random.default_rng(0).standard_t(4, (200, 2))
+    start = normix.NormalInverseGaussian.default_init(X)
+    jax_, cpu = (
+        normix.BatchEMFitter(max_iter=3, e_step_backend=b, m_step_backend=b).fit(start, X)
+        for b in ("jax", "cpu")
+    )
+    assert cpu.log_likelihood == pytest.approx(jax_.log_likelihood, rel=1e-10)
 
 
 def test_everyday_names_come_from_the_packages():

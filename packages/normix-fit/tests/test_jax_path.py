@@ -1,0 +1,26 @@
+"""On the JAX backend no code of scipy runs, beyond what JAX itself loads."""
+
+import pytest
+
+DATA = """
+import jax
+from normix_fit import MiniBatchEMFitter, fit
+
+X = jax.random.laplace(jax.random.key(0), (300, 2))
+"""
+ON_JAX = """
+result = fit(X, "nig")
+result.standard_errors(X), result.summary()
+MiniBatchEMFitter(n_passes=1).fit(result.model, X)
+"""
+
+
+def test_no_module_of_scipy_is_loaded(scipy_loaded_by):
+    assert scipy_loaded_by(DATA + ON_JAX) == []
+
+
+@pytest.mark.cpu
+def test_a_module_of_scipy_would_be_found(scipy_loaded_by):
+    assert "scipy.special" in scipy_loaded_by(
+        DATA + "fit(X, 'nig', max_iter=1, e_step_backend='cpu')"
+    )
