@@ -41,7 +41,8 @@ def tag_unlike_version(tag: str, package: str, version: str) -> Iterator[str]:
 
 def section(changelog: str, version: str) -> str | None:
     """What stands under ## VERSION, its heading included."""
-    found = re.search(rf"^## {re.escape(version)}(?!\S).*?(?=^## |\Z)", changelog, re.S | re.M)
+    heading = rf"^## {re.escape(version)}(?!\S)"
+    found = re.search(rf"{heading}.*?(?=^## |\Z)", changelog, re.DOTALL | re.MULTILINE)
     return found and found.group()
 
 

@@ -1,5 +1,6 @@
-"""What a user of built wheels gets: `python -I -W error smoke.py normix_bessel`, in an environment
-with that wheel and what it brought along, and outside the workspace.
+"""What a user of built wheels gets: `python -I -W error smoke.py normix_bessel`.
+
+Run it in an environment with that wheel and what it brought along, outside the workspace.
 """
 
 import importlib

@@ -28,6 +28,8 @@ FUNCTIONS = {
 def test_ten_million_points_in_less_than_1500_megabytes(name):
     """The peak of the whole process, JAX and both inputs included, in GiB."""
     script = SCRIPT.format(function=FUNCTIONS[name])
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     assert 0.3 < float(run.stdout) < 1.5e9 / 2**30

@@ -1,6 +1,6 @@
-"""Print how others do over the (v, z) plane: the classical design, and public implementations.
+r"""Print how others do over the (v, z) plane: the classical design, and public implementations.
 
-    uv run --with tfp-nightly --with logbesselk \\
+    uv run --with tfp-nightly --with logbesselk \
         python packages/normix-bessel/tools/measure_others.py [--speed]
 
 takes about three minutes and prints two tables of largest errors, against the exact values of

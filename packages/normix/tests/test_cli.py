@@ -195,7 +195,7 @@ def test_a_bundled_name_wins_over_a_file(fits, tmp_path, monkeypatch):
 def test_families_stand_in_order_of_aic(data, capsys):
     assert cli.main(["fit", str(data)]) == 0
     out = capsys.readouterr().out
-    assert re.findall(r"^(gh|nig|vg|ninvg) ", out, re.M) == ["vg", "gh", "ninvg", "nig"]
+    assert re.findall(r"^(gh|nig|vg|ninvg) ", out, re.MULTILINE) == ["vg", "gh", "ninvg", "nig"]
     assert "best by AIC: vg (VarianceGamma)" in out
     assert "alpha = 2, beta = 2" in out
     assert "20 rows, 3 columns" in out
@@ -205,7 +205,7 @@ def test_a_fit_that_did_not_converge_is_told_in_the_table_and_on_stderr(fits, da
     fits.status["nig"] = Status.MAX_ITER
     assert cli.main(["fit", str(data)]) == 0
     captured = capsys.readouterr()
-    assert re.search(r"^nig .* max iter ", captured.out, re.M)
+    assert re.search(r"^nig .* max iter ", captured.out, re.MULTILINE)
     _assert_one_sentence(
         captured.err, ["nig did not converge", Status.MAX_ITER.message], level="warning"
     )
@@ -237,7 +237,7 @@ def test_a_likelihood_without_maximum_is_never_the_best(
     assert cli.main(["fit", str(data), "--out", str(out)]) == 0
     captured = capsys.readouterr()
     assert "best by AIC: gh" in captured.out
-    assert re.findall(r"^(gh|nig|vg|ninvg) ", captured.out, re.M)[-1] == "vg"
+    assert re.findall(r"^(gh|nig|vg|ninvg) ", captured.out, re.MULTILINE)[-1] == "vg"
     assert "normix: warning: vg" in captured.err
     assert not (out / "vg.json").exists()
     assert (out / "gh.json").exists()
@@ -250,7 +250,7 @@ def test_a_fit_that_broke_off_is_best_only_where_nothing_else_is(fits, data, cap
     assert cli.main(["fit", str(data)]) == 0
     out = capsys.readouterr().out
     assert "best by AIC: gh (GeneralizedHyperbolic), not converged\n" in out
-    assert re.findall(r"^(gh|nig|vg|ninvg) ", out, re.M) == ["gh", "ninvg", "nig", "vg"]
+    assert re.findall(r"^(gh|nig|vg|ninvg) ", out, re.MULTILINE) == ["gh", "ninvg", "nig", "vg"]
     assert cli.main(["fit", str(data), "--family", "vg"]) == 0
     assert "best by AIC: vg (VarianceGamma), not converged\n" in capsys.readouterr().out
 

@@ -84,7 +84,7 @@ assert normix.datasets.load.cache_info().currsize == 0
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
     readme = Path(__file__).resolve().parent.parent / "README.md"
-    (example,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    (example,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         exec(compile(example, str(readme), "exec"), {})

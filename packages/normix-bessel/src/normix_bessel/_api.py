@@ -33,12 +33,24 @@ def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
         backend: "jax" or "cpu".
 
     Returns:
-        log K_v(z), natural logarithm, in the broadcast shape: a jax.Array, or a numpy array
+        log K_v(z), natural logarithm, in the broadcast shape, as a jax.Array, or as a numpy array
         from the CPU backend. z = 0 gives +inf; z < 0 or nan gives nan; z = +inf gives -inf;
         v = ±inf gives +inf (nan when z is infinite too).
 
     Raises:
         ValueError: for an unknown backend, shapes that do not broadcast, or complex input.
+
+    Examples:
+        K_{1/2}(z) = √(π/2z) e^-z, so that ∂ log K_{1/2}(z) / ∂z = -1 - 1/(2z).
+
+        >>> import jax
+        >>> from normix_bessel import log_kv
+        >>> round(float(log_kv(0.5, 2.0)), 6)  # log(π/4)/2 - 2
+        -2.120782
+        >>> round(float(jax.grad(log_kv, argnums=1)(0.5, 2.0)), 6)
+        -1.25
+        >>> round(float(log_kv(1000.0, 1.0)), 4)  # K itself overflows
+        6597.6742
     """
     return _evaluate("log_kv", v, z, backend)
 
@@ -49,6 +61,11 @@ def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     For large z it tends to ½ log(π / 2z) (DLMF 10.40.2), a few units where log K_v(z) and z
     are both large, and its derivatives keep their relative accuracy there too. Arguments,
     edge values, dtypes and errors are those of `log_kv`.
+
+    Examples:
+        >>> from normix_bessel import log_kve
+        >>> round(float(log_kve(0.5, 1e12)), 6)  # log(π / 2e12) / 2
+        -13.589719
     """
     return _evaluate("log_kve", v, z, backend)
 
@@ -60,12 +77,23 @@ def kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     where it is below the smallest. Its relative error is the absolute one of `log_kve`, a
     few roundings of max(1, log(e^z K_v(z))). z = 0 gives inf, z = inf gives 0; arguments,
     dtypes, other edges and errors are those of `log_kv`.
+
+    Examples:
+        >>> from normix_bessel import kv
+        >>> round(float(kv(0.5, 1.0, backend="cpu")), 6)  # √(π/2) / e
+        0.461069
     """
     return _evaluate("kv", v, z, backend)
 
 
 def kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
-    r"""e^z K_v(z), the exponential of `log_kve`, with the conventions of `kv`."""
+    r"""e^z K_v(z), the exponential of `log_kve`, with the conventions of `kv`.
+
+    Examples:
+        >>> from normix_bessel import kve
+        >>> round(float(kve(0.5, 1.0, backend="cpu")), 6)  # √(π/2)
+        1.253314
+    """
     return _evaluate("kve", v, z, backend)
 
 
@@ -83,6 +111,16 @@ def log_kv_moments(
         z: argument, z > 0, shape broadcastable with v.
         covariance: also give the 3x3 covariance; without it the pass costs about half.
         backend: "jax" or "cpu".
+
+    Examples:
+        K_{3/2}(z) = (1 + 1/z) K_{1/2}(z).
+
+        >>> from normix_bessel import log_kv_moments
+        >>> moments = log_kv_moments(0.5, 2.0)
+        >>> round(float(moments.ratio_up), 6), round(float(moments.dz), 6)
+        (1.5, -1.25)
+        >>> moments.cov.shape
+        (3, 3)
     """
     if _resolve("log_kv_moments", backend) == "cpu":
         from . import _cpu

@@ -9,12 +9,12 @@ Array = Any  # jax.Array from the "jax" backend, numpy.ndarray from "cpu"
 class KvMoments(NamedTuple):
     r"""log K_v(z) with the moments of the law that its integral defines.
 
-    For real order v and z > 0 the integrand of
+    For real order v and z > 0 the integrand of ::
 
         K_v(z) = ½ ∫ exp(-z cosh t + v t) dt                     (DLMF 10.32.9)
 
     is, normalised, a probability law of t whose log-partition function is log K_v(z). It
-    peaks at the saddle t0 = asinh(v/z). With u = t - t0 and w = hypot(v, z) its exponent is
+    peaks at the saddle t0 = asinh(v/z). With u = t - t0 and w = hypot(v, z) its exponent is ::
 
         -z cosh t + v t = (-w + v t0) - ½ (w + v) f(u) - ½ (w - v) g(u),
         f(u) = e^u - 1 - u,   g(u) = e^-u - 1 + u,   f, g >= 0,
@@ -24,26 +24,31 @@ class KvMoments(NamedTuple):
 
     Every array has the broadcast shape ``(...)`` of v and z, but for the trailing axes named.
 
-    Fields:
-        log_kve: log(e^z K_v(z)), shape (...).
-        order: v, shape (...).
-        argument: z, shape (...).
-        saddle: t0 = asinh(v/z), shape (...).
-        w: hypot(v, z), shape (...).
-        mean: means of (u, f, g), shape (..., 3).
-        cov: covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for.
-
-    Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders |v| < 7 the covariance, at
-    |v| <= 1/2 also the mean of e^-|t|, can be inf or nan; `log_kve` and its derivatives are not.
+    Below z = 1e-150 (float32: 1e-19) z² underflows, and at orders `|v| < 7` the covariance, at
+    `|v| <= 1/2` also the mean of `e^-|t|`, can be inf or nan; `log_kve` and its derivatives are
+    not.
     """
 
     log_kve: Array
+    """log(e^z K_v(z)), shape (...)."""
+
     order: Array
+    """v, shape (...)."""
+
     argument: Array
+    """z, shape (...)."""
+
     saddle: Array
+    """t0 = asinh(v/z), shape (...)."""
+
     w: Array
+    """hypot(v, z), shape (...)."""
+
     mean: Array
+    """Means of (u, f, g), shape (..., 3)."""
+
     cov: Array | None
+    """Covariance of (u, f, g), shape (..., 3, 3); None when it was not asked for."""
 
     @property
     def log_kv(self) -> Array:
@@ -54,7 +59,7 @@ class KvMoments(NamedTuple):
     def log_mass(self) -> Array:
         """log ∫ exp(-½ (w + v) f - ½ (w - v) g) du = log(2 K_v(z)) + w - v t0, shape (...).
 
-        Its absolute error is |v t0| eps, however large z is.
+        Its absolute error is `|v t0| eps`, however large z is.
         """
         fall = self.order * (self.saddle - self.order / (self.w + self.argument))
         return self.log_kve - fall + math.log(2)

@@ -28,8 +28,10 @@ _SERIES_TERMS = 7  # of cosh(v t) and q at v t < 0.4: the next is below 1e-17
 
 
 def _sums(v: jax.Array, z: jax.Array, second: bool) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    """The step, and Σ e^-zC times cosh(v t), t² q, C cosh(v t), and if `second`
-    t² cosh(v t), C t² q, C² cosh(v t)."""
+    """The step, and sums of e^-zC times statistics.
+
+    These are cosh(v t), t² q, C cosh(v t), and if `second` t² cosh(v t), C t² q, C² cosh(v t).
+    """
     count = _BLOCK * _BLOCKS[v.dtype.name]
     reach = jax.lax.stop_gradient(_DEPTH[v.dtype.name] / z)
     step = jnp.log1p(reach + jnp.sqrt(reach * (2 + reach))) / count

@@ -104,6 +104,11 @@ def checked(
 
 
 def resolve_backend(owner: str, backend: str) -> Literal["jax", "cpu"]:
+    """The backend, if there is one of that name.
+
+    Raises:
+        ValueError: for another name; owner stands before the message.
+    """
     if backend not in ("jax", "cpu"):
         raise ValueError(f"{owner}: backend must be 'jax' or 'cpu', got {backend!r}")
     return "jax" if backend == "jax" else "cpu"

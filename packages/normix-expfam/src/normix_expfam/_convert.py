@@ -21,6 +21,12 @@ def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
 
     Gamma(α, β) = GIG(α, 2β, 0), InverseGamma(α, β) = GIG(-α, 0, 2β),
     InverseGaussian(μ, λ) = GIG(-1/2, λ/μ², λ), Exponential(rate) = GIG(1, 2 rate, 0).
+
+    Examples:
+        >>> from normix_expfam import Gamma, to_gig
+        >>> law = to_gig(Gamma(3.0, 2.0))
+        >>> float(law.p), float(law.a), float(law.b)
+        (3.0, 4.0, 0.0)
     """
     return GeneralizedInverseGaussian(*law.as_gig(), check=False)
 
@@ -39,6 +45,14 @@ def project(law: GIGMember, family: type[Member]) -> Member:
         TypeError: if family is none of these.
         ValueError: if the law has an infinite mean statistic, so that the divergence is infinite
             from every member.
+
+    Examples:
+        Y ~ Gamma(2, 2) has E Y = 1 and E 1/Y = 2; InverseGaussian(μ, λ) has μ and 1/μ + 1/λ.
+
+        >>> from normix_expfam import Gamma, InverseGaussian, project
+        >>> near = project(Gamma(2.0, 2.0), InverseGaussian)
+        >>> round(float(near.mu), 6), round(float(near.lam), 6)
+        (1.0, 1.0)
     """
     for same in (law, to_gig(law)):
         if isinstance(same, family):

@@ -30,13 +30,23 @@ class GIGMoments(NamedTuple):
     """ψ and E t of GIG(p, a, b), arrays of one shape (...)."""
 
     log_partition: Any
-    log_y: Any  # E log Y
-    inverse_y: Any  # E 1/Y
-    y: Any  # E Y
+    """ψ(p, a, b)."""
+
+    log_y: Any
+    """E log Y."""
+
+    inverse_y: Any
+    """E 1/Y."""
+
+    y: Any
+    """E Y."""
 
 
 def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    """y0, the mode of log Y: a y0 - b / y0 = 2 p, by the root that does not cancel."""
+    """y0, the mode of log Y: a y0 - b / y0 = 2 p, by the root that does not cancel.
+
+    p, a and b are arrays of one shape, as is y0; limits a = 0 and b = 0 are included.
+    """
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     upper = p > 0
     return jnp.where(upper, w + p, b) / jnp.where(upper, a, w - p)
@@ -63,6 +73,13 @@ def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
     """ψ(p, a, b), broadcast; +inf where the integral diverges.
 
     Its derivatives are ∂p = E log Y, ∂a = -E Y / 2, ∂b = -E 1/Y / 2.
+
+    Examples:
+        >>> from normix_expfam import gig_log_partition
+        >>> round(float(gig_log_partition(-0.5, 1.0, 1.0)), 6)  # log(2π)/2 - 1
+        -0.081061
+        >>> round(float(gig_log_partition(3.0, 2.0, 0.0)), 6)  # log Γ(3)
+        0.693147
     """
     return _log_partition(*_broadcast("gig_log_partition", p, a, b))
 
@@ -108,6 +125,14 @@ def gig_moments(
 
     Raises:
         ValueError: for an unknown backend.
+
+    Examples:
+        For p = -1/2 the law is inverse Gaussian: GIG(-1/2, 4, 1) has mean 1/2 and E 1/Y = 2 + 1.
+
+        >>> from normix_expfam import gig_moments
+        >>> moments = gig_moments(-0.5, 4.0, 1.0, backend="cpu")
+        >>> round(float(moments.y), 6), round(float(moments.inverse_y), 6)
+        (0.5, 3.0)
     """
     if resolve_backend("gig_moments", backend) == "cpu":
         from . import _cpu_gig

@@ -25,7 +25,8 @@ def solve_gig_of_order(p: jax.Array, inverse_y: jax.Array, y: jax.Array) -> GIGS
 
     Args:
         p: the order, a number.
-        inverse_y, y: E 1/Y > 0 and E Y > 0 with a product > 1, numbers in the units of 1/Y and Y.
+        inverse_y: E 1/Y > 0, a number.
+        y: E Y > 1 / E 1/Y, a number.
 
     Returns:
         `GIGSolution`; on INFEASIBLE the parameters are nan.

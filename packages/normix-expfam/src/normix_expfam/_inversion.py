@@ -30,10 +30,19 @@ class GIGSolution(NamedTuple):
     """Parameters with E t(Y) = η, or on the boundary the nearest law in likelihood."""
 
     p: jax.Array
+    """Shape p."""
+
     a: jax.Array
+    """Rate a of Y, 0 in the inverse gamma limit."""
+
     b: jax.Array
-    status: jax.Array  # an `InversionStatus` as int32
-    steps: jax.Array  # evaluations of ψ and its derivatives
+    """Rate b of 1/Y, 0 in the gamma limit."""
+
+    status: jax.Array
+    """An `InversionStatus` as int32."""
+
+    steps: jax.Array
+    """Evaluations of ψ and its derivatives."""
 
 
 class _Point(NamedTuple):
@@ -184,6 +193,15 @@ def solve_gig(
 
     Returns:
         `GIGSolution`; on INFEASIBLE the parameters are nan.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from normix_expfam import InversionStatus, gig_moments, solve_gig
+        >>> moments = gig_moments(1.0, 2.0, 3.0, backend="cpu")
+        >>> eta = jnp.array([moments.log_y, moments.inverse_y, moments.y])
+        >>> found = solve_gig(eta)
+        >>> [round(float(x), 6) for x in found[:3]], InversionStatus(int(found.status)).name
+        ([1.0, 2.0, 3.0], 'CONVERGED')
     """
     log_y, inverse_y, y = eta[0], eta[1], eta[2]
     log_s = (jnp.log(y) - jnp.log(inverse_y)) / 2

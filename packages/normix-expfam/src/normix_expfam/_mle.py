@@ -17,6 +17,8 @@ class MLEResult(eqx.Module, Generic[Model]):
     """The law of maximum likelihood and how well the data determine it."""
 
     model: Model
+    """The fitted law."""
+
     status: Int[Array, ""]
     """An `InversionStatus`; on failure the parameters are nan."""
 
@@ -24,7 +26,7 @@ class MLEResult(eqx.Module, Generic[Model]):
     """Total, natural logarithm, weighted."""
 
     standard_errors: dict[str, Any]
-    """For each classical parameter, an array or module like it: the roots of the diagonal of
+    """For each classical parameter, an array or module like it, the roots of the diagonal of
     (n Jᵀ ∇²ψ J)⁻¹, J = ∂θ/∂classical; nan for an entry that was not estimated, because it is fixed
     or on its boundary, and where ∇²ψ is infinite."""
 

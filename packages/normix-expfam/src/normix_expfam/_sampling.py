@@ -40,8 +40,22 @@ def _touching(side: float, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array
 def sample_gig(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """One draw of GIG(p, a, b) per element of the equally shaped p, a, b.
 
-    A draw below the smallest number is 0 and one beyond the largest is inf, which for |p| < 0.01
-    next to a limit is not rare.
+    A draw below the smallest number is 0 and one beyond the largest is inf, which for `|p| < 0.01`
+    next to a limit is not rare. Draws are differentiable in p, a and b.
+
+    Args:
+        key: either kind of JAX key.
+        p: shape, floating arrays of one shape (...) and dtype, as are a and b.
+        a: rate of Y.
+        b: rate of 1/Y.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> from normix_expfam import sample_gig
+        >>> p, a, b = (jnp.full(1000, x) for x in (-0.5, 1.0, 1.0))
+        >>> y = sample_gig(jax.random.key(0), p, a, b)
+        >>> bool(jnp.all(y > 0)), bool(abs(jnp.mean(y) - 1) < 0.1)  # E Y = 1
+        (True, True)
     """
     return _draw(key, p, a, b)
 

@@ -7,11 +7,22 @@ class InversionStatus(IntEnum):
     """How the search for θ ended."""
 
     CONVERGED = 0
+    """E t(Y) = η inside the domain."""
+
     GAMMA_LIMIT = 1
+    """The likelihood has its maximum on the boundary b = 0."""
+
     INVERSE_GAMMA_LIMIT = 2
+    """The likelihood has its maximum on the boundary a = 0."""
+
     DEGENERATE = 3
+    """η is that of a point mass, to working precision."""
+
     MAX_STEPS = 4
+    """No convergence within the steps allowed."""
+
     INFEASIBLE = 5
+    """No law of the family has this η."""
 
     @property
     def message(self) -> str:

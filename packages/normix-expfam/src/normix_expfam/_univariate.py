@@ -30,5 +30,6 @@ class UnivariateFamily(UnivariateLaw, ExponentialFamily):
         """The law that equals a frozen distribution of scipy.stats.
 
         Raises:
+            TypeError: if it is no frozen distribution.
             ValueError: for another distribution, and for loc other than 0.
         """

@@ -76,6 +76,14 @@ class UnivariateLaw(eqx.Module):
 
         Raises:
             ValueError: if a concrete q is not in [0, 1].
+
+        Examples:
+            >>> from normix_expfam import Exponential
+            >>> law = Exponential(1.0)
+            >>> round(float(law.ppf(0.5)), 6)  # log 2
+            0.693147
+            >>> round(float(law.cdf(law.ppf(0.3))), 6)
+            0.3
         """
         return self._quantile(_logit(self._probability("ppf", q)))
 
@@ -84,6 +92,11 @@ class UnivariateLaw(eqx.Module):
 
         Raises:
             ValueError: if a concrete q is not in [0, 1].
+
+        Examples:
+            >>> from normix_expfam import Exponential
+            >>> round(float(Exponential(1.0).isf(1e-300)), 6)  # 300 log 10
+            690.775528
         """
         return self._quantile(-_logit(self._probability("isf", q)))
 

@@ -1,7 +1,8 @@
 """EM fitters for normal variance-mean mixtures: models know mathematics, fitters iteration.
 
 `fit(X, "gh")` is the short way; `BatchEMFitter(...).fit(model, X)` the one with settings. Both
-return an `EMResult`, whose `status` says how the fit ended.
+return an `EMResult`, whose `status` says how the fit ended. `FAMILIES` maps the names that `fit`
+knows, "gh", "nig", "vg" and "ninvg", to their classes.
 """
 
 from importlib.metadata import version as _version

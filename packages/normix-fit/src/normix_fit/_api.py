@@ -52,6 +52,20 @@ def fit(
     Raises:
         ValueError: for an unknown family, n_starts < 1, and where `BatchEMFitter` and
             `default_init` do.
+
+    Examples:
+        >>> import jax
+        >>> from normix_fit import fit
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> truth = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> X = truth.sample(jax.random.key(0), (200,))
+        >>> result = fit(X, "nig")
+        >>> result.converged, result.status.name, result.n_parameters
+        (True, 'CONVERGED', 8)
+        >>> result.log_likelihood > float(truth.log_prob(X).sum())
+        True
     """
     starts = default_starts(_family(family), X, weights, n_starts)
     return BatchEMFitter(**options).fit(starts, X, weights)
@@ -83,6 +97,17 @@ def fit_all(
 
     Raises:
         ValueError: as `fit`.
+
+    Examples:
+        >>> import jax
+        >>> from normix_fit import fit_all
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> truth = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> results = fit_all(truth.sample(jax.random.key(0), (200,)), ["nig", "vg"])
+        >>> sorted(results, key=lambda name: results[name].bic)
+        ['nig', 'vg']
     """
     results = {}
     for name in families:

@@ -53,7 +53,9 @@ class BatchEMFitter(eqx.Module):
         gain_tol: total log-likelihood, in nats, that may be left.
         algorithm: "em", or "mcecm", which computes the E-step anew before the subordinator is
             fitted (McNeil, Frey & Embrechts 2005, algorithm 3.14), at twice the cost.
-        acceleration: "anderson", "squarem", or None for plain EM; see `_acceleration`.
+        acceleration: of the EM map on mean statistics, by "anderson" (Walker & Ni 2011, SIAM J.
+            Numer. Anal. 49, 1715) or "squarem" (Varadhan & Roland 2008, Scand. J. Stat. 35, 335);
+            None for plain EM.
         convergence: "both" tests, "parameters" for that of `tol` alone, "likelihood" for that of
             `gain_tol` alone.
         stop_near_normal: end as NORMAL_LIMIT where the law is nearly normal and its likelihood,
@@ -63,13 +65,28 @@ class BatchEMFitter(eqx.Module):
         fixed: parameters that are held: "mu", "subordinator", and "p" of a generalized
             hyperbolic, "alpha" of a variance gamma or normal inverse gamma law; names keep the
             start's values, a mapping such as ``{"p": 1.0}`` gives them.
-        e_step_backend, m_step_backend: "jax" or "cpu" (NumPy/SciPy, float64).
+        e_step_backend: "jax" or "cpu" (NumPy/SciPy, float64).
+        m_step_backend: the same for the M-step.
         callback: called on the host as ``callback(n_iter, log_likelihood)`` every few
             iterations and at the end.
         verbose: show a line of progress if the error stream is a terminal.
 
     Raises:
         ValueError: for settings outside their range.
+
+    Examples:
+        >>> import jax
+        >>> from normix_fit import BatchEMFitter
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> truth = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> X = truth.sample(jax.random.key(0), (200,))
+        >>> start = NormalInverseGaussian.default_init(X)
+        >>> result = BatchEMFitter().fit(start, X)
+        >>> history = result.log_likelihoods
+        >>> result.status.name, bool((history[1:] >= history[:-1]).all())
+        ('CONVERGED', True)
     """
 
     max_iter: int = eqx.field(static=True, default=500)

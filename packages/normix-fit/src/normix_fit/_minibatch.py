@@ -60,6 +60,24 @@ class MiniBatchEMFitter(eqx.Module):
 
     Raises:
         ValueError: for settings outside their range.
+
+    Examples:
+        Chunks of 60, 60 and 80 rows are seen in batches of 50, twice.
+
+        >>> import jax
+        >>> from normix_fit import MiniBatchEMFitter
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> truth = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> X = truth.sample(jax.random.key(0), (200,))
+        >>> start = NormalInverseGaussian.default_init(X)
+        >>> fitter = MiniBatchEMFitter(batch_size=50, n_passes=2)
+        >>> result = fitter.fit(start, [X[:60], X[60:120], X[120:]])
+        >>> result.n_iter, result.n_observations, result.status.name
+        (2, 200, 'MAX_ITER')
+        >>> bool(result.log_likelihood > result.log_likelihoods[0])
+        True
     """
 
     batch_size: int = eqx.field(static=True, default=256)
@@ -258,7 +276,6 @@ def _pass(
     settings: _Settings,
 ) -> OnlineState:
     """Updates with the rows of every batch, in turn."""
-
     weights = jnp.ones_like(X, shape=batches.shape[1:])
 
     def one(state: OnlineState, batch: Array) -> tuple[OnlineState, None]:

@@ -40,10 +40,19 @@ class UpdateStatus(IntEnum):
     """What an update did; `message` says what it means."""
 
     MOVED = 0
+    """The model moved."""
+
     BURN_IN = 1
+    """The block was collected; the model moves after the burn-in."""
+
     NON_FINITE = 2
+    """The block has no finite statistics, and was left out."""
+
     SINGULAR_DISPERSION = 3
+    """The statistics moved and the model stayed, because Σ would be singular."""
+
     SOLVER_STALLED = 4
+    """The statistics moved and the model stayed, because the subordinator could not be fitted."""
 
     @property
     def refused(self) -> bool:
@@ -77,7 +86,7 @@ _MESSAGES = {
 class OnlineState(eqx.Module):
     """Where a stream has come to; a pytree of arrays.
 
-    Fields:
+    Attributes:
         model: the model after the last M-step, in the gauge of `normalize`.
         statistics: mean expected sufficient statistics in the gauge of `model`, with n = 1, or
             all 0 before the first block; their origin is μ of the first model.
@@ -138,6 +147,23 @@ class OnlineEMFitter(eqx.Module):
 
     Raises:
         ValueError: for settings outside their range, or averaging with forgetting.
+
+    Examples:
+        >>> import jax
+        >>> from normix_fit import OnlineEMFitter, UpdateStatus
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> truth = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> X = truth.sample(jax.random.key(0), (200,))
+        >>> fitter = OnlineEMFitter()
+        >>> state = fitter.init(NormalInverseGaussian.default_init(X))
+        >>> for rows in X.reshape(4, 50, 2):
+        ...     state = fitter.update(state, rows)
+        >>> int(state.n_rows), int(state.n_updates), UpdateStatus(int(state.status)).name
+        (200, 4, 'MOVED')
+        >>> type(fitter.model(state)).__name__
+        'NormalInverseGaussian'
     """
 
     kappa: float = 0.6

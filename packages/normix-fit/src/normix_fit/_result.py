@@ -20,14 +20,31 @@ class Status(IntEnum):
     """How a fit ended; `message` says what it means and what to do."""
 
     CONVERGED = 0
+    """A stationary point inside the family."""
+
     INVERSE_GAMMA_LIMIT = 1
+    """A stationary point on the boundary a = 0, a skewed t law."""
+
     GAMMA_LIMIT = 2
+    """A stationary point on the boundary b = 0, a variance gamma law."""
+
     NORMAL_LIMIT = 3
+    """Next to a normal law, from which the data do not tell it."""
+
     MAX_ITER = 4
+    """The iterations or passes allowed were used up."""
+
     UNBOUNDED = 5
+    """The location met a row at which the density is infinite or has a cusp."""
+
     SINGULAR_DISPERSION = 6
+    """Σ became singular."""
+
     SOLVER_STALLED = 7
+    """The subordinator could not be fitted."""
+
     NON_FINITE = 8
+    """The likelihood or a parameter became nan or infinite."""
 
     @property
     def converged(self) -> bool:
@@ -84,15 +101,13 @@ _HOLDABLE = ("mu", "gamma", "p", "alpha", "subordinator")
 class EMResult(eqx.Module):
     """A fitted model and the account of its fit; a pytree.
 
-    Fields:
+    Attributes:
         model: the fitted model, in the units of the data and in the gauge of `normalize`.
-        status: a `Status`.
-        converged: whether `model` is a stationary point of the likelihood, or the fit ended
-            at a normal law.
+        status: how the fit ended.
         n_iter: number of M-steps taken.
         log_likelihood: total log-likelihood of the data as they are, natural logarithm.
         log_likelihoods: its history, shape (n_iter + 1,); it never falls.
-        param_changes: largest relative change of the normal parameters (μ, γ, L_Σ) in each
+        param_changes: largest relative change of the normal parameters (μ, γ, `L_Σ`) in each
             iteration, shape (n_iter,), each in units of √Σ_jj of its row.
         elapsed: seconds from call to return, compilation included.
         n_observations: number of rows, or the sum of their weights.
@@ -124,7 +139,7 @@ class EMResult(eqx.Module):
 
     @property
     def converged(self) -> bool:
-        """Whether the fit ended at a stationary point, or at a normal law."""
+        """Whether the fit ended at a stationary point of the likelihood, or at a normal law."""
         return self.status.converged
 
     @property
@@ -151,6 +166,22 @@ class EMResult(eqx.Module):
 
         μ and scale √Σ_jj are in the units of the data; γ, Σ and the law of Y are in the gauge in
         which log Y has its mode at 0.
+
+        Examples:
+            >>> import jax
+            >>> from normix_fit import fit
+            >>> from normix_mixtures import NormalInverseGaussian
+            >>> truth = NormalInverseGaussian.from_classical(
+            ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+            ... )
+            >>> result = fit(truth.sample(jax.random.key(0), (200,)), "nig")
+            >>> for line in result.summary().splitlines()[:5]:
+            ...     print(line)
+            NormalInverseGaussian
+              status          converged
+              observations    200
+              components      2
+              parameters      8
         """
         facts = {name: _as_text(value) for name, value in self.__rich_repr__()}
         facts["seconds"] += f" ({_as_text(self.compile_seconds)} of them compiling)"

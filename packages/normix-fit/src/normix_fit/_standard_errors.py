@@ -42,7 +42,7 @@ class StandardErrors(eqx.Module):
 
     A parameter that was held has 0, one on the boundary of its family nan.
 
-    Fields:
+    Attributes:
         mu: of μ, shape (d,), in the units of the data.
         gamma: of γ, shape (d,), in the units of the data.
         sigma: of Σ, shape (d, d), in products of those units.

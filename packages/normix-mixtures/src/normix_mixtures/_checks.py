@@ -55,7 +55,16 @@ def rows(
 
 
 def weights_of(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
-    """One finite weight >= 0 per row of X, or None."""
+    """One finite weight >= 0 per row of X, shape (n,) and of the dtype of X, or None.
+
+    Args:
+        owner: what stands before the message of an error.
+        weights: one per row of X, or None.
+        X: rows, shape (n, d).
+
+    Raises:
+        ValueError: for another shape, or concrete weights that are negative or not finite.
+    """
     if weights is None:
         return None
     (w,) = as_floats(owner, weights=weights)
@@ -138,7 +147,16 @@ def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
 
 
 def observations(owner: str, X: Any) -> jax.Array:
-    """Data that an estimate of location and full dispersion can be made from, shape (n, d)."""
+    """Data that an estimate of location and full dispersion can be made from, shape (n, d).
+
+    Args:
+        owner: what stands before the message of an error.
+        X: observations in rows.
+
+    Raises:
+        ValueError: for another shape, n <= d, and concrete X with values that are not finite,
+            constant columns, or columns that are linearly dependent.
+    """
     X = as_float(X)
     require(X.ndim == 2 and X.shape[1] > 0, owner, "X", "have shape (n, d)", X.shape,
             "pass observations in rows; X[:, None] for one column")  # fmt: skip

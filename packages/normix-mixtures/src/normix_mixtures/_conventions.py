@@ -17,15 +17,26 @@ class Ghyp(NamedTuple):
     """
 
     lambda_: Float[Array, ""]
+    """λ = p."""
+
     chi: Float[Array, ""]
+    """χ = b."""
+
     psi: Float[Array, ""]
+    """ψ = a."""
+
     mu: Array
+    """Location μ, shape (d,), or a number in one dimension."""
+
     sigma: Array
+    """Σ, shape (d, d), or the number σ in one dimension."""
+
     gamma: Array
+    """Skewness γ, shape (d,), or a number in one dimension."""
 
     @property
     def alpha_bar(self) -> Float[Array, ""]:
-        """alpha.bar = √(χψ)."""
+        """√(χψ), which ghyp calls alpha.bar."""
         return jnp.sqrt(self.chi) * jnp.sqrt(self.psi)
 
 
@@ -33,11 +44,22 @@ class Prause(NamedTuple):
     """GH(λ, α, β, δ, μ) of Prause (1999), with the matrix Δ, det Δ = 1, in more dimensions."""
 
     lambda_: Float[Array, ""]
+    """λ = p."""
+
     alpha: Float[Array, ""]
+    """α."""
+
     beta: Array
+    """β, shape (d,), or a number in one dimension."""
+
     delta: Float[Array, ""]
+    """δ."""
+
     mu: Array
+    """μ, shape (d,), or a number in one dimension."""
+
     Delta: Array | None = None
+    """Δ, shape (d, d), or None in one dimension."""
 
 
 def rates_of_alpha_bar(

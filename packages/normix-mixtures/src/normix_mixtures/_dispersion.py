@@ -58,7 +58,7 @@ class Dispersion(eqx.Module):
 
     @hook
     def free(self) -> Any:
-        """Booleans in the structure of this object: which of its numbers are parameters."""
+        """Booleans in the structure of this object, True for the numbers that are parameters."""
         return jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), self)
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
@@ -74,6 +74,13 @@ class DenseDispersion(Dispersion):
 
     Args:
         L_Sigma: L, shape (d, d), lower triangular with a positive diagonal.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from normix_mixtures import DenseDispersion
+        >>> held = DenseDispersion.from_matrix(jnp.array([[4.0, 2.0], [2.0, 2.0]]))
+        >>> held.L_Sigma.tolist(), round(float(held.half_log_det()), 6)  # log 2
+        ([[2.0, 0.0], [1.0, 1.0]], 0.693147)
     """
 
     L_Sigma: Float[Array, "d d"]

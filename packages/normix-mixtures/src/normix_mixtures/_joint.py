@@ -32,14 +32,20 @@ class GIGParameters(NamedTuple):
     """A subordinator as GIG(p, a, b), limits a = 0 and b = 0 included."""
 
     p: Array
+    """Shape p."""
+
     a: Array
+    """Rate a of Y."""
+
     b: Array
+    """Rate b of 1/Y."""
 
 
 class JointNormalMixture(ExponentialFamily):
     """f(x, y): X | Y = y ~ N(μ + γ y, Σ y) with a positive subordinator Y.
 
-    One observation is the vector (x_1, ..., x_d, y), shape (d + 1,); `pack` makes it.
+    One observation is the vector (x_1, ..., x_d, y), shape (d + 1,); `pack` makes it. The
+    marginal law f(x) is a `NormalMixture`, which owns its joint law.
     """
 
     mu: eqx.AbstractVar[Float[Array, " d"]]
@@ -84,7 +90,7 @@ class JointNormalMixture(ExponentialFamily):
 
     @property
     def dimension(self) -> int:
-        """d, the number of components of X."""
+        """The number d of components of X."""
         return self.mu.shape[0]
 
     @staticmethod
@@ -270,7 +276,7 @@ class JointNormalMixture(ExponentialFamily):
         return self.rescaled_subordinator(1 / mode_of_log(*self.subordinator_as_gig()))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape k"]:
-        """Draws (x, y) packed as observations, shape (*shape, d + 1)."""
+        """Draws (x, y) packed as observations, shape `(*shape, d + 1)`."""
         y_key, z_key = jax.random.split(key)
         y = sample_gig(y_key, *(jnp.broadcast_to(v, shape) for v in self.subordinator_as_gig()))
         z = jax.random.normal(z_key, (*shape, self.dimension), self.mu.dtype)

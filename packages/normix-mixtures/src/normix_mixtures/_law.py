@@ -74,12 +74,12 @@ class MixtureLaw(eqx.Module):
 
     @property
     def dimension(self) -> int:
-        """d."""
+        """The number d of components of X."""
         return self.joint.dimension
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters of the law of X: the gauge takes one from the subordinator."""
+        """Free parameters of the law of X, of which the gauge takes one from the subordinator."""
         free = self.subordinator.natural_params().shape[0] - 1
         dispersion = sum(
             int(np.sum(leaf)) for leaf in jax.tree.leaves(self.joint.dispersion.free())
@@ -248,7 +248,7 @@ class MixtureLaw(eqx.Module):
     def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:
         """E exp(i tᵀX) at real t, shape (..., d) -> (...).
 
-        exp(i tᵀμ) times E exp(s Y) at s = i tᵀγ - tᵀΣt/2.
+        It is exp(i tᵀμ) times E exp(s Y) at s = i tᵀγ - tᵀΣt/2.
 
         Raises:
             ValueError: if the last axis of t has not length d, or a concrete t has nan.
@@ -286,11 +286,15 @@ class MixtureLaw(eqx.Module):
         return self.joint.dispersion.diagonal()
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape d"]:
-        """Draws of X, shape (*shape, d)."""
+        """Draws of X, shape `(*shape, d)`; either kind of JAX key."""
         return self.joint.sample(key, shape)[..., :-1]
 
     def project(self, w: ArrayLike) -> UnivariateNormalMixture:
-        """The law of wᵀX for weights w, shape (d,)."""
+        """The law of wᵀX for weights w, shape (d,).
+
+        Raises:
+            ValueError: for another shape, or a concrete w that is 0 or not finite.
+        """
         w = vector(f"{type(self).__name__}.project", "w", w).astype(self.mu.dtype)
         require(w.shape == (self.dimension,), f"{type(self).__name__}.project", "w",
                 f"have shape ({self.dimension},)", w.shape,

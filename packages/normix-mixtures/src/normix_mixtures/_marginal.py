@@ -70,7 +70,10 @@ class NormalMixture(MixtureLaw):
     def default_init(
         cls, X: ArrayLike, weights: ArrayLike | None = None, *, spread: ArrayLike | None = None
     ) -> Self:
-        """A start for EM from the first four sample moments, see `_start`.
+        """A start for EM from the first four sample moments.
+
+        The spread is a third of the median over the columns of the sample excess kurtosis, within
+        limits; a row that makes up the moments of a column by itself counts for less.
 
         Args:
             X: observations, shape (n, d), n > d, without nan.
@@ -88,7 +91,10 @@ class NormalMixture(MixtureLaw):
         return moment_start(cls.from_moments, X, weights, given)
 
     def with_fixed(self, **values: ArrayLike) -> Self:
-        """This model with `shape_parameter` or "mu" moved to values, the means of Y as they were.
+        """This model with `shape_parameter` or mu moved to values, the means of Y as they were.
+
+        Args:
+            **values: "mu", shape (d,), or the number that `shape_parameter` names.
 
         Raises:
             ValueError: for another name, or a value outside the domain of the family.

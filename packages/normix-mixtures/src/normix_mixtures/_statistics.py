@@ -10,10 +10,17 @@ from jaxtyping import Array, Float
 class PosteriorMoments(NamedTuple):
     """Moments of the subordinator given each row, with the row's log-density; shapes (n,)."""
 
-    log_prob: Float[Array, " n"]  # log f(x)
-    log_y: Float[Array, " n"]  # E [log Y | x]
-    inverse_y: Float[Array, " n"]  # E [1/Y | x]
-    y: Float[Array, " n"]  # E [Y | x]
+    log_prob: Float[Array, " n"]
+    """log f(x)."""
+
+    log_y: Float[Array, " n"]
+    """E [log Y given x]."""
+
+    inverse_y: Float[Array, " n"]
+    """E [1/Y given x]."""
+
+    y: Float[Array, " n"]
+    """E [Y given x]."""
 
 
 class MixtureStatistics(eqx.Module):
@@ -25,13 +32,28 @@ class MixtureStatistics(eqx.Module):
     """
 
     origin: Float[Array, " d"]
-    n: Float[Array, ""]  # number of rows, or the sum of weights
-    log_y: Float[Array, ""]  # Σ E log Y
-    inverse_y: Float[Array, ""]  # Σ E 1/Y
-    y: Float[Array, ""]  # Σ E Y
-    x: Float[Array, " d"]  # Σ (x - origin)
-    x_inverse_y: Float[Array, " d"]  # Σ (x - origin) E 1/Y
-    xx_inverse_y: Float[Array, "d d"]  # Σ (x - origin)(x - origin)ᵀ E 1/Y
+    """What is subtracted from the rows."""
+
+    n: Float[Array, ""]
+    """Number of rows, or the sum of weights."""
+
+    log_y: Float[Array, ""]
+    """Σ E log Y."""
+
+    inverse_y: Float[Array, ""]
+    """Σ E 1/Y."""
+
+    y: Float[Array, ""]
+    """Σ E Y."""
+
+    x: Float[Array, " d"]
+    """Σ (x - origin)."""
+
+    x_inverse_y: Float[Array, " d"]
+    """Σ (x - origin) E 1/Y."""
+
+    xx_inverse_y: Float[Array, "d d"]
+    """Σ (x - origin)(x - origin)ᵀ E 1/Y."""
 
     @classmethod
     def from_rows(

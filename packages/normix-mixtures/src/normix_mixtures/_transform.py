@@ -1,5 +1,4 @@
-"""E exp(s Y) of Y ~ GIG(p, a, b) for complex s with Re s <= 0: the heart of every characteristic
-function here.
+"""E exp(s Y) of Y ~ GIG(p, a, b) for complex s with Re s <= 0, for characteristic functions.
 
 exp(s y) turns a into a - 2s, so the value is a ratio of two GIG integrals, one with complex a. Its
 path is moved to a line in log y through the complex saddle y0 = (w + p)/(a - 2s), w² = p² +

@@ -43,12 +43,24 @@ class UnivariateNormalMixture(UnivariateLaw):
         mu: location μ, in the units of X.
         gamma: skewness γ, in the units of X per unit of Y.
         sigma: σ > 0, which multiplies √Y; not the standard deviation, see `std`.
-        p, a, b: the subordinator, limits a = 0 and b = 0 included.
+        p: shape of the subordinator.
+        a: its rate of Y, >= 0; 0 for p < 0 only.
+        b: its rate of 1/Y, >= 0; 0 for p > 0 only.
         check: False leaves out the check, for laws built in a loop.
 
     Raises:
         ValueError: if a concrete parameter is outside the domain; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        With p = -2, a = 0 and b = 4 it is Student's t with 4 degrees of freedom.
+
+        >>> from normix_mixtures import UnivariateNormalMixture
+        >>> law = UnivariateNormalMixture(mu=0.0, gamma=0.0, sigma=1.0, p=-2.0, a=0.0, b=4.0)
+        >>> round(float(law.cdf(0.0)), 6), round(float(law.ppf(0.95)), 6)
+        (0.5, 2.131847)
+        >>> round(float(law.value_at_risk(0.95)), 6)
+        2.131847
     """
 
     mu: Float[Array, ""]
@@ -279,7 +291,7 @@ class UnivariateNormalMixture(UnivariateLaw):
         """From GH(λ, α, β, δ, μ) of Prause (1999): a = α² - β², b = δ², γ = β, σ = 1.
 
         Raises:
-            ValueError: outside the domain, |β| <= α with equality only for λ < 0.
+            ValueError: outside the domain, `|β| <= α` with equality only for λ < 0.
         """
         owner = f"{_NAME}.from_prause"
         a, b = rates_of_prause(owner, alpha, beta, delta)
@@ -306,7 +318,7 @@ class UnivariateNormalMixture(UnivariateLaw):
         return cls.from_prause(p, found["a"] / scale, found["b"] / scale, scale, found["loc"])
 
     def to_scipy(self) -> Any:
-        """norminvgauss where p = -1/2 and a > 0, else genhyperbolic; both need b > 0.
+        """As scipy.stats.norminvgauss where p = -1/2 and a > 0, else genhyperbolic.
 
         Raises:
             ValueError: if b = 0, which scipy.stats has no distribution for.

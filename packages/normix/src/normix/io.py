@@ -1,5 +1,7 @@
 """Models on disk: one small JSON text per model, every number to its last bit.
 
+::
+
     {
       "format": "normix-model",
       "version": 1,
@@ -60,6 +62,19 @@ def save(
         TypeError: the model is of no family that has a name.
         ValueError: a parameter is not finite, or `columns` has not d names.
         OSError: the file cannot be written; what was there is untouched.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from normix.io import load, load_columns, save
+        >>> from normix_mixtures import VarianceGamma
+        >>> law = VarianceGamma.from_classical([0.1], sigma=[[1.0]], alpha=2.0, beta=2.0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "model.json"
+        ...     save(law, path, columns=["USD"])
+        ...     same, columns = load(path), load_columns(path)
+        >>> type(same).__name__, float(same.mu[0]), float(same.alpha), columns
+        ('VarianceGamma', 0.1, 2.0, ('USD',))
     """
     write_atomically(path, _to_json(model, columns).encode())
 

@@ -64,6 +64,17 @@ def qq_plot(
         ValueError: X or columns does not have the model's d columns, X has fewer than 2 rows or a
             value that is not finite.
         OSError: `path` cannot be written.
+
+    Examples:
+        >>> from normix.datasets import load
+        >>> from normix.plotting import qq_plot
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> data = load("ecb_fx")
+        >>> X = data.values[:, :2]
+        >>> start = NormalInverseGaussian.default_init(X)  # by moments; see normix.fit
+        >>> figure = qq_plot(start, X, columns=data.columns[:2])
+        >>> [axes.get_title(loc="left") for axes in figure.axes]
+        ['USD', 'JPY']
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D

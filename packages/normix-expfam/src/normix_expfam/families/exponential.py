@@ -25,6 +25,14 @@ class Exponential(GIGMember):
     Raises:
         ValueError: if a concrete rate is not positive and finite; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        >>> from normix_expfam import Exponential
+        >>> law = Exponential(2.0)
+        >>> float(law.mean()), round(float(law.log_prob(1.0)), 6)  # log 2 - 2
+        (0.5, -1.306853)
+        >>> round(float(law.raw_moment(3)), 6)  # 3! / 2³
+        0.75
     """
 
     eta_rule: ClassVar[str] = "satisfy 0 < E X < inf"

@@ -29,6 +29,15 @@ class Gamma(GIGMember):
     Raises:
         ValueError: if a concrete parameter is not positive and finite; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        >>> from normix_expfam import Gamma
+        >>> law = Gamma(3.0, 2.0)
+        >>> float(law.mean()), round(float(law.log_prob(1.0)), 6)  # log 4 - 2
+        (1.5, -0.613706)
+        >>> same = Gamma.from_expectation(law.expectation_params())
+        >>> round(float(same.alpha), 6), round(float(same.beta), 6)
+        (3.0, 2.0)
     """
 
     eta_rule: ClassVar[str] = "satisfy E log Y < log E Y, both finite"

@@ -46,6 +46,16 @@ class GeneralizedInverseGaussian(GIGMember):
     Raises:
         ValueError: if a concrete parameter is outside the domain; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        GIG(-1/2, 1, 1) is InverseGaussian(1, 1), whose density at 1 is 1/√(2π).
+
+        >>> from normix_expfam import GIG
+        >>> law = GIG(-0.5, 1.0, 1.0)
+        >>> round(float(law.log_prob(1.0)), 6)
+        -0.918939
+        >>> round(float(law.cdf(law.ppf(0.99))), 6)
+        0.99
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y"
@@ -144,7 +154,10 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def solve_expectation(cls, eta: ArrayLike) -> GIGSolution:
-        """Like `from_expectation`, as numbers with a status instead of an error; traceable."""
+        """Like `from_expectation`, as numbers with a status instead of an error; traceable.
+
+        eta has the shape (3,); see `solve_gig`.
+        """
         return solve_gig(*as_floats(f"{cls.__name__}.solve_expectation", eta=eta))
 
     def _free_parameters(self) -> Self:
@@ -182,7 +195,12 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        """From geninvgauss, gamma or invgamma."""
+        """From a frozen geninvgauss, gamma or invgamma of scipy.stats.
+
+        Raises:
+            TypeError: if it is no frozen distribution.
+            ValueError: for another distribution, and for loc other than 0.
+        """
         name, found = parameters_without_location(
             "GIG.from_scipy", frozen, "geninvgauss", "gamma", "invgamma"
         )

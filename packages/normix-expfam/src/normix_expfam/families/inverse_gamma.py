@@ -29,6 +29,15 @@ class InverseGamma(GIGMember):
     Raises:
         ValueError: if a concrete parameter is not positive and finite; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        >>> from normix_expfam import InverseGamma
+        >>> law = InverseGamma(3.0, 2.0)
+        >>> round(float(law.mean()), 6), round(float(law.log_prob(1.0)), 6)  # log 4 - 2
+        (1.0, -0.613706)
+        >>> same = InverseGamma.from_natural(law.natural_params())
+        >>> float(same.alpha), float(same.beta)
+        (3.0, 2.0)
     """
 
     eta_rule: ClassVar[str] = "satisfy -log E 1/Y < E log Y, both finite"

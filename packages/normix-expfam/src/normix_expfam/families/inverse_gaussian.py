@@ -29,6 +29,14 @@ class InverseGaussian(GIGMember):
     Raises:
         ValueError: if a concrete parameter is not positive and finite; a traced one raises
             at run time, by `equinox.error_if`.
+
+    Examples:
+        >>> from normix_expfam import InverseGaussian
+        >>> law = InverseGaussian(2.0, 4.0)
+        >>> round(float(law.var()), 6)  # μ³/λ
+        2.0
+        >>> [round(float(x), 6) for x in law.expectation_params()]
+        [0.75, 2.0]
     """
 
     eta_rule: ClassVar[str] = "satisfy E Y > 0 and E 1/Y > 1 / E Y, both finite"

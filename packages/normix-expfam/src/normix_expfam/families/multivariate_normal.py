@@ -31,6 +31,14 @@ class MultivariateNormal(ExponentialFamily):
         ValueError: if shapes do not match, or if concrete parameters are not finite, L is not
             lower triangular or its diagonal not positive; traced ones raise
             at run time, by `equinox.error_if`.
+
+    Examples:
+        >>> from normix_expfam import MultivariateNormal
+        >>> law = MultivariateNormal([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
+        >>> round(float(law.log_prob([0.0, 0.0])), 6)  # -log 2π
+        -1.837877
+        >>> round(float(law.entropy()), 6)  # 1 + log 2π
+        2.837877
     """
 
     event_ndim: ClassVar[int] = 1
@@ -172,7 +180,7 @@ class MultivariateNormal(ExponentialFamily):
         return self.mu
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape d"]:
-        """Draws, shape (*shape, d); either kind of JAX key."""
+        """Draws, shape `(*shape, d)`; either kind of JAX key."""
         noise = jax.random.normal(key, (*shape, self.mu.shape[0]), self.mu.dtype)
         return jnp.broadcast_to(self.mu, noise.shape) + noise @ self.L_Sigma.T
 

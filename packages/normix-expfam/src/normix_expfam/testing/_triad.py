@@ -14,8 +14,8 @@ from ._facts import describe, facts_of, require_close
 def check_natural_params(dist: ExponentialFamily, *, rtol: float = 1e-12) -> None:
     """Classical -> natural -> classical returns the parameters."""
     back = type(dist).from_natural(dist.natural_params())
-    for got, expected in zip(jax.tree.leaves(back), jax.tree.leaves(dist), strict=True):
-        expected = np.asarray(expected)
+    for got, leaf in zip(jax.tree.leaves(back), jax.tree.leaves(dist), strict=True):
+        expected = np.asarray(leaf)
         tolerance = rtol * np.abs(expected) + 4 * np.finfo(expected.dtype).eps
         require_close(dist, "classical -> natural -> classical", got, expected, tolerance)
 

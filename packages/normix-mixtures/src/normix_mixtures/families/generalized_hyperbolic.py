@@ -17,7 +17,14 @@ from normix_mixtures._univariate import UnivariateNormalMixture
 
 @final
 class JointGeneralizedHyperbolic(JointNormalMixture):
-    """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included."""
+    """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included.
+
+    Args:
+        mu: location μ, shape (d,).
+        gamma: skewness γ, shape (d,).
+        dispersion: Σ as a `Dispersion`.
+        subordinator: the law of Y, a `GeneralizedInverseGaussian`.
+    """
 
     subordinator_family: ClassVar[type[GIGMember]] = GeneralizedInverseGaussian
 
@@ -46,8 +53,23 @@ class GeneralizedHyperbolic(NormalMixture):
     """The generalized hyperbolic law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ GIG(p, a, b).
 
     With b = 0 it is variance gamma, with a = 0 the skewed t law, with p = -1/2 normal inverse
-    Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). Other conventions: `from_ghyp`
-    and `from_prause`.
+    Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). It is built by
+    `from_classical`; for other conventions by `from_ghyp` and `from_prause`.
+
+    Args:
+        joint: the joint law f(x, y).
+
+    Examples:
+        The scale of Y is not identified: p = -1/2, a = b = 1 is NIG with μ_Y = λ = 1.
+
+        >>> from normix_mixtures import GeneralizedHyperbolic, NormalInverseGaussian
+        >>> eye = [[1.0, 0.0], [0.0, 1.0]]
+        >>> law = GeneralizedHyperbolic.from_classical([0.0, 1.0], sigma=eye, p=-0.5, a=1.0, b=1.0)
+        >>> nig = NormalInverseGaussian.from_classical([0.0, 1.0], sigma=eye, mu_ig=1.0, lam=1.0)
+        >>> bool(law.is_close(nig)), law.n_parameters
+        (True, 9)
+        >>> [round(float(x), 6) for x in law.mean()]
+        [0.0, 1.0]
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointGeneralizedHyperbolic
@@ -73,7 +95,9 @@ class GeneralizedHyperbolic(NormalMixture):
             mu: shape (d,).
             gamma: shape (d,); 0 if left out, the symmetric law.
             sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
-            p, a, b: shape and rates of Y, a = 0 for p < 0 and b = 0 for p > 0 included.
+            p: shape of Y.
+            a: rate of Y, >= 0; 0 for p < 0 only.
+            b: rate of 1/Y, >= 0; 0 for p > 0 only.
             L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
@@ -115,13 +139,27 @@ class GeneralizedHyperbolic(NormalMixture):
         """From the parameters of R's ghyp: λ = p, χ = b, ψ = a, or alpha.bar = √(χψ) and E Y = 1.
 
         Args:
-            lambda_, chi, psi: of the subordinator, in any gauge.
+            lambda_: λ of the subordinator.
+            chi: χ of the subordinator, in any gauge.
+            psi: ψ of the subordinator, in the same gauge.
             alpha_bar: in place of chi and psi, in the gauge E Y = 1.
-            mu, gamma: shape (d,).
+            mu: location, shape (d,).
             sigma: the dispersion matrix, shape (d, d).
+            gamma: skewness, shape (d,); 0 if left out.
 
         Raises:
             ValueError: as `from_classical`, and unless either chi and psi or alpha_bar are given.
+
+        Examples:
+            >>> from normix_mixtures import GeneralizedHyperbolic
+            >>> eye = [[1.0, 0.0], [0.0, 1.0]]
+            >>> law = GeneralizedHyperbolic.from_ghyp(
+            ...     -0.5, alpha_bar=2.0, mu=[0.0, 1.0], sigma=eye
+            ... )
+            >>> round(float(law.a), 6), round(float(law.b), 6)
+            (2.0, 2.0)
+            >>> round(float(law.to_ghyp().alpha_bar), 6)
+            2.0
         """
         chi, psi = rates_of_alpha_bar(f"{cls.__name__}.from_ghyp", lambda_, chi, psi, alpha_bar)
         return cls.from_classical(mu, gamma, sigma, p=lambda_, a=psi, b=chi)
@@ -139,8 +177,11 @@ class GeneralizedHyperbolic(NormalMixture):
         """From GH(λ, α, β, δ, μ, Δ) of Prause (1999): γ = Δβ, Σ = Δ, a = α² - βᵀΔβ, b = δ².
 
         Args:
-            lambda_, alpha, delta: numbers.
-            beta, mu: shape (d,).
+            lambda_: λ = p, a number.
+            alpha: a number with α² >= βᵀΔβ.
+            beta: shape (d,).
+            delta: a number >= 0.
+            mu: location, shape (d,).
             Delta: shape (d, d), with determinant 1.
 
         Raises:

@@ -15,7 +15,14 @@ from normix_mixtures._univariate import UnivariateNormalMixture
 
 @final
 class JointNormalInverseGamma(JointNormalMixture):
-    """f(x, y) with Y ~ InverseGamma(α, β)."""
+    """f(x, y) with Y ~ InverseGamma(α, β).
+
+    Args:
+        mu: location μ, shape (d,).
+        gamma: skewness γ, shape (d,).
+        dispersion: Σ as a `Dispersion`.
+        subordinator: the law of Y, a `InverseGamma`.
+    """
 
     subordinator_family: ClassVar[type[GIGMember]] = InverseGamma
 
@@ -36,7 +43,19 @@ class NormalInverseGamma(NormalMixture):
     """The skewed t law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGamma(α, β).
 
     With β = α it has 2α degrees of freedom and scale matrix Σ, and for γ = 0 is Student's t; see
-    `skewed_t`. GIG(-α, 0, 2β) in terms of the generalized hyperbolic family.
+    `skewed_t`. GIG(-α, 0, 2β) in terms of the generalized hyperbolic family. It is built by
+    `from_classical` or `skewed_t`.
+
+    Args:
+        joint: the joint law f(x, y).
+
+    Examples:
+        The density of Student's t with 4 degrees of freedom is 3/8 at 0, and its variance is 2.
+
+        >>> from normix_mixtures import NormalInverseGamma
+        >>> law = NormalInverseGamma.skewed_t([0.0], sigma=[[1.0]], df=4.0)
+        >>> round(float(law.prob([0.0])), 6), round(float(law.var()[0]), 6)
+        (0.375, 2.0)
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGamma
@@ -61,7 +80,8 @@ class NormalInverseGamma(NormalMixture):
             mu: shape (d,).
             gamma: shape (d,); 0 if left out, the symmetric law.
             sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
-            alpha, beta: shape and scale of Y.
+            alpha: shape of Y, > 0.
+            beta: scale of Y, > 0.
             L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
@@ -93,6 +113,13 @@ class NormalInverseGamma(NormalMixture):
         L_Sigma: ArrayLike | None = None,
     ) -> Self:
         """With df degrees of freedom: α = β = df/2; for γ = 0 Student's t with scale matrix Σ.
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric law.
+            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            df: degrees of freedom, > 0.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: as `from_classical`, and if df is not positive.

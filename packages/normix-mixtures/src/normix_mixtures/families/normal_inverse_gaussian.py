@@ -14,7 +14,14 @@ from normix_mixtures._univariate import UnivariateNormalMixture
 
 @final
 class JointNormalInverseGaussian(JointNormalMixture):
-    """f(x, y) with Y ~ InverseGaussian(mean, shape λ)."""
+    """f(x, y) with Y ~ InverseGaussian(mean, shape λ).
+
+    Args:
+        mu: location μ, shape (d,).
+        gamma: skewness γ, shape (d,).
+        dispersion: Σ as a `Dispersion`.
+        subordinator: the law of Y, a `InverseGaussian`.
+    """
 
     subordinator_family: ClassVar[type[GIGMember]] = InverseGaussian
 
@@ -29,6 +36,22 @@ class NormalInverseGaussian(NormalMixture):
     """The normal inverse Gaussian law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGaussian(μ_Y, λ).
 
     GIG(-1/2, λ/μ_Y², λ) in terms of the generalized hyperbolic family (Barndorff-Nielsen 1997).
+    It is built by `from_classical`.
+
+    Args:
+        joint: the joint law f(x, y).
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from normix_mixtures import NormalInverseGaussian
+        >>> law = NormalInverseGaussian.from_classical(
+        ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
+        ... )
+        >>> jnp.round(law.cov(), 6).tolist()  # Σ E Y + γ γᵀ Var Y
+        [[2.0, 0.0], [0.0, 1.0]]
+        >>> same = law.affine([[2.0, 0.0], [0.0, 1.0]]).affine([[0.5, 0.0], [0.0, 1.0]])
+        >>> bool(same.is_close(law))
+        True
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGaussian
@@ -52,7 +75,8 @@ class NormalInverseGaussian(NormalMixture):
             mu: shape (d,).
             gamma: shape (d,); 0 if left out, the symmetric law.
             sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
-            mu_ig, lam: mean and shape of Y.
+            mu_ig: mean μ_Y of Y, > 0.
+            lam: shape λ of Y, > 0.
             L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:

@@ -14,7 +14,14 @@ from normix_mixtures._univariate import UnivariateNormalMixture
 
 @final
 class JointVarianceGamma(JointNormalMixture):
-    """f(x, y) with Y ~ Gamma(α, β)."""
+    """f(x, y) with Y ~ Gamma(α, β).
+
+    Args:
+        mu: location μ, shape (d,).
+        gamma: skewness γ, shape (d,).
+        dispersion: Σ as a `Dispersion`.
+        subordinator: the law of Y, a `Gamma`.
+    """
 
     subordinator_family: ClassVar[type[GIGMember]] = Gamma
 
@@ -35,7 +42,19 @@ class VarianceGamma(NormalMixture):
     """The variance gamma law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ Gamma(α, β) (Madan & Seneta 1990).
 
     GIG(α, 2β, 0) in terms of the generalized hyperbolic family; R's ghyp has λ = α, ψ = 2β.
-    At α = 1 it is the (asymmetric) Laplace law. Its density is infinite at μ when α <= d/2.
+    At α = 1 it is the (asymmetric) Laplace law. Its density is infinite at μ when α <= d/2. It is
+    built by `from_classical`.
+
+    Args:
+        joint: the joint law f(x, y).
+
+    Examples:
+        With α = β = 1 and Σ = 1 the density is `exp(-√2 |x|) / √2`.
+
+        >>> from normix_mixtures import VarianceGamma
+        >>> law = VarianceGamma.from_classical([0.0], sigma=[[1.0]], alpha=1.0, beta=1.0)
+        >>> round(float(law.log_prob([0.0])), 6)  # -log(2)/2
+        -0.346574
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointVarianceGamma
@@ -60,7 +79,8 @@ class VarianceGamma(NormalMixture):
             mu: shape (d,).
             gamma: shape (d,); 0 if left out, the symmetric law.
             sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
-            alpha, beta: shape and rate of Y.
+            alpha: shape of Y, > 0.
+            beta: rate of Y, > 0.
             L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:

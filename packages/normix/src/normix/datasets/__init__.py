@@ -73,6 +73,12 @@ def load(name: str) -> Dataset:
 
     Raises:
         ValueError: no bundled data set has that name.
+
+    Examples:
+        >>> from normix.datasets import load
+        >>> data = load("ecb_fx")
+        >>> data.values.shape, data.columns[0]
+        ((2552, 27), 'USD')
     """
     if name not in _CATALOGUE:
         raise ValueError(
