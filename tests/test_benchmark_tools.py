@@ -12,7 +12,6 @@ RUN = {
     "machine_info": {
         "cpu": {"brand_raw": "Some CPU", "count": 2},
         "python_version": "3.11.7",
-        "versions": {"jax": "0.10.2"},
     },
     "benchmarks": [
         {
@@ -20,7 +19,13 @@ RUN = {
             "fullname": "bench.py::test_value",
             "group": "bessel",
             "stats": {"median": 2.5e-3, "iqr": 1e-5},
-            "extra_info": {"ratio_to_scipy": 0.21, "points": 100},
+            "extra_info": {
+                "what": "log K",
+                "platform": "cpu",
+                "device": "cpu",
+                "versions": {"jax": "0.10.2"},
+                "ratio_to_scipy": 0.21,
+            },
         },
         {
             "name": "test_import",
@@ -40,9 +45,37 @@ def later():
 
 def test_the_table_shows_groups_ratios_and_the_machine():
     text = benchmark_table.table(RUN)
-    assert "2026-11-23, Some CPU, 2 cores" in text
-    assert "| `test_value` | to_scipy 0.21 | 2.5 ms |" in text
-    assert text.index("### bessel") < text.index("### import")
+    assert text.startswith("2026-11-23, Some CPU, 2 cores, Python 3.11.7, jax 0.10.2.")
+    assert "| `value` | log K | 2.5 ms | scipy | 0.21 |" in text
+    assert text.index("### bessel: log K") < text.index("### import: ")
+
+
+def test_the_table_shows_the_platform_if_it_is_not_the_cpu(later):
+    later["benchmarks"][0]["extra_info"] |= {"platform": "gpu", "device": "Some GPU"}
+    assert "2 cores, JAX on gpu (Some GPU), Python" in benchmark_table.table(later)
+
+
+def test_every_peer_has_a_line_and_the_first_one_the_name(later):
+    later["benchmarks"][0]["extra_info"]["ratio_to_five_kve"] = 1.5
+    assert "|\n|  |  |  | five kve | 1.5 |" in benchmark_table.table(later)
+
+
+def test_a_floor_is_called_one(later):
+    later["benchmarks"][0]["extra_info"]["ratio_to_floor_import_jax"] = 1.5
+    assert "| floor: import jax | 1.5 |" in benchmark_table.table(later)
+
+
+def test_a_peer_that_did_a_portion_of_the_work_is_marked(later):
+    later["benchmarks"][0]["extra_info"]["portion_of_peers"] = 0.02
+    assert "| scipy (timed on 2 % of it) | 0.21 |" in benchmark_table.table(later)
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"), [({"seconds": 0.25}, "250 ms"), ({"bytes": 1.53e9}, "1.53 GB")]
+)
+def test_what_is_compared_is_shown_before_the_time_of_the_call(later, stored, text):
+    later["benchmarks"][0]["extra_info"] |= stored
+    assert f"| log K | {text} |" in benchmark_table.table(later)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +83,13 @@ def test_the_table_shows_groups_ratios_and_the_machine():
 )
 def test_times_have_a_unit(value, text):
     assert benchmark_table.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12.345, "12.3"), (0.0123, "0.0123"), (1 / 10812, "1/10800")]
+)
+def test_tiny_ratios_are_fractions(value, text):
+    assert benchmark_table.share(value) == text
 
 
 def test_nothing_moves_within_noise(later):
