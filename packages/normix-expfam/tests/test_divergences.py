@@ -4,13 +4,21 @@ from functools import cache
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normix_expfam import GIG, Exponential, Gamma, InverseGaussian, MultivariateNormal
+from normix_expfam import (
+    GIG,
+    Exponential,
+    ExponentialFamily,
+    Gamma,
+    InverseGaussian,
+    MultivariateNormal,
+)
 from normix_expfam import InverseGamma as IGamma
 
 ORDERS = (0.3, 0.5, 1.0, 2.0)
@@ -460,3 +468,48 @@ def test_the_gradient_of_the_entropy_at_a_limit_is_that_of_the_gamma_law():
     gamma = gradients["entropy"](Gamma(1.5, 1.0))
     assert agree(slope.p, gamma.alpha)
     assert agree(slope.a, gamma.beta / 2)
+
+
+class _Outlier(ExponentialFamily):
+    """P(X = x) ∝ e^(θx) times 1, 1 and e^-61 for x = 0, 1 and 1000."""
+
+    theta: jax.Array
+    interior_theta = (0.0,)
+
+    def natural_params(self):
+        return self.theta[None]
+
+    @classmethod
+    def from_natural(cls, theta):
+        return cls(theta[0])
+
+    @staticmethod
+    def _statistics_of(x):
+        return x[None]
+
+    @staticmethod
+    def _interior_point(x):
+        return x
+
+    @staticmethod
+    def _log_base_of(x):
+        return jnp.where(x == 1000, -61.0, jnp.where((x == 0) | (x == 1), 0.0, -jnp.inf))
+
+    @classmethod
+    def _log_partition_from_theta(cls, theta):
+        t = theta[0]
+        return jax.nn.logsumexp(jnp.stack([0.0 * t, t, 1000 * t - 61]))
+
+
+@pytest.mark.parametrize("end", [0.045, 0.049, 0.05])
+def test_close_laws_between_which_the_variance_jumps(end):
+    """It rises to 50 times as much at the end, where few nodes of the segment are."""
+    with mpmath.workdps(40):
+
+        def psi(t):
+            return mpmath.log(1 + mpmath.exp(t) + mpmath.exp(1000 * t - 61))
+
+        mean = (1 + 1000 * mpmath.exp(-61)) / (2 + mpmath.exp(-61))
+        expected = float(psi(mpmath.mpf(end)) - psi(mpmath.mpf(0)) - mpmath.mpf(end) * mean)
+    got = _Outlier(jnp.array(0.0)).kl_divergence(_Outlier(jnp.array(end)))
+    assert float(got) == pytest.approx(expected, rel=1e-10)

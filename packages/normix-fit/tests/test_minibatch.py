@@ -93,6 +93,21 @@ def test_the_chunks_do_not_matter(small):
     assert once.log_likelihood != single.log_likelihood
 
 
+@pytest.mark.parametrize("n", [512, 600])
+def test_passes_over_chunks_see_every_row_as_often(small, n):
+    """No block comes twice: the states are those of online updates, block by block."""
+    fitter = MiniBatchEMFitter(n_passes=3)
+    start = start_of(small[:n])
+    rows = np.concatenate([small[:n]] * 3)
+    state = fitter.online.init(start)
+    for block in range(0, len(rows) - len(rows) % 256, 256):
+        state = fitter.online.update(state, rows[block : block + 256])
+    states = fitter._in_order(start, lambda: [small[:n]])
+    *_, last = states
+    assert float(last.n_rows) == len(rows) - len(rows) % 256
+    assert bool(fitter.online.model(last).is_close(fitter.online.model(state)))
+
+
 def test_blocks_hold_every_row_once():
     rows = np.arange(40.0).reshape(20, 2)
     chunks = [rows[3:4], rows[4:15], rows[15:15], rows[15:]]

@@ -21,6 +21,7 @@ from ._triad import Triad, grad_log_partition, log_partition
 
 _NEAR = 1e-2  # B below which it is integrated: the segment is then 0.15 standard deviations long
 _NODES, _STEP = 14, 0.22  # of the rule on the segment, on each side of its middle
+_RESOLVED = 1e-5  # difference from half of the nodes that a smooth ∇²ψ keeps, relative
 _SMALL = 8  # natural parameters, up to which ∇²ψ is evaluated as a matrix
 
 
@@ -46,8 +47,11 @@ def _bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     psi, least = jax.vmap(partial(log_partition, family))(jnp.stack([x, y]))
     far = psi - least - dot(delta, grad_log_partition(family, y))
     nodes, weights = (jnp.asarray(table, x.dtype) for table in _segment())
-    near = weights @ jax.vmap(lambda s: _curvature(family, y + s * delta, delta))(nodes)
-    close = (jnp.abs(far) < _NEAR) & (near < 2 * _NEAR)
+    parts = weights * jax.vmap(lambda s: _curvature(family, y + s * delta, delta))(nodes)
+    near = jnp.sum(parts)
+    # every other node is the rule of twice the step, which has half of the digits
+    resolved = jnp.abs(near - 2 * jnp.sum(parts[_NODES % 2 :: 2])) <= _RESOLVED * near
+    close = (jnp.abs(far) < _NEAR) & (near < 2 * _NEAR) & resolved
     return jnp.where(psi == jnp.inf, jnp.inf, jnp.where(close, near, far))
 
 

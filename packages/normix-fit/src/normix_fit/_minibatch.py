@@ -159,10 +159,13 @@ class MiniBatchEMFitter(eqx.Module):
         """The states after passes in the order of the chunks."""
         state, rest = _initial(start), None
         for _ in range(self.n_passes):
+            left_over = None
             for rows in _blocks(chunks(), self.batch_size, rest):
-                rest = rows
                 if len(rows) == self.batch_size:
                     state = self.online.update(state, rows)
+                else:
+                    left_over = rows
+            rest = left_over
             yield state
 
     def _passes(

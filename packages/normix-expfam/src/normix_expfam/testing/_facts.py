@@ -130,6 +130,7 @@ def require_close(dist: ExponentialFamily, law: str, got: Any, expected: Any, al
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         limit = np.broadcast_to(allowed, got.shape)[where]
         raise AssertionError(
-            f"{describe(dist)}: {law}: got {got[where]!r}, expected {expected[where]!r} at index "
-            f"{where}, difference {difference[where]:.3g}, allowed {limit:.3g}"
+            f"{describe(dist)}: {law}: got {float(got[where])!r}, expected "
+            f"{float(expected[where])!r} at index {where}, difference {difference[where]:.3g}, "
+            f"allowed {limit:.3g}"
         )
