@@ -69,7 +69,9 @@ def lock_constraints(session: nox.Session, path: Path) -> str:
 def quick(session: nox.Session) -> dict[str, str]:
     """QUICK if the XLA of this environment knows the flag; one that does not would abort."""
     command = [str(Path(session.bin) / "python"), "-c", "import jax; jax.devices()"]
-    known = subprocess.run(command, env=os.environ | ON_CPU | QUICK, capture_output=True)
+    known = subprocess.run(
+        command, env=os.environ | ON_CPU | QUICK, capture_output=True, check=False
+    )
     return QUICK if known.returncode == 0 else {}
 
 
@@ -168,6 +170,21 @@ def workspace(session: nox.Session) -> None:
     sync(session, "--all-packages", "--group=test")
     session.run("pytest", "tests", "-m", "not slow", *PARALLEL, *session.posargs)
     check_requirements(session)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, docs/_build/html: warnings are errors, tutorials and examples are executed."""
+    sync(session, "--all-packages", "--group=docs")
+    out = ROOT / "docs" / "_build"
+    for builder in ("html", "doctest"):
+        session.run(
+            *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet"),
+            *(f"--doctree-dir={out / 'doctrees'}", f"--builder={builder}"),
+            *("docs", str(out / builder), *session.posargs),
+            env=quick(session) | ON_CPU,
+        )
+    session.run("python", "tools/documented.py", str(out / "html" / "objects.inv"))
 
 
 @nox.session

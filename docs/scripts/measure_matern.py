@@ -1,8 +1,8 @@
-"""Runs docs/matern.md, prints its figures and draws docs/matern.png.
+"""Errors of the functions of docs/tutorials/matern.md against mpmath, as its tables state them.
 
-uv run python docs/scripts/plot_matern.py
+uv run python docs/scripts/measure_matern.py
 
-The functions and the data are those of the page: its Python blocks are executed here.
+The functions are those of the page: the cells that define them are executed here.
 """
 
 import re
@@ -13,15 +13,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib as mpl
 import mpmath
 import numpy as np
-from scipy.optimize import brentq
 
 DOCS = Path(__file__).parents[1]
 ORDERS = (0.3, 1.2, 3.7, 30.0, 300.0)
 ARGUMENTS = (1e-12, 1e-6, 1e-2, 1.0, 100.0)  # ends of the ranges of s
-DROP = 1.92  # half the 95% quantile of χ² with one degree of freedom
 
 
 def line(*cells: object) -> None:
@@ -73,57 +70,15 @@ def print_errors(page: dict[str, Any]) -> None:
         line(r, f"{float(true):.2e}", *errors)
 
 
-def interval(page: dict[str, Any]) -> tuple[float, float]:
-    """The smoothnesses whose profile lies DROP below the maximum."""
-    best = float(page["fit"].x[0])
-
-    def excess(log_nu: float) -> float:
-        return page["profile"](np.exp(log_nu))[0] - page["log_likelihood"] + DROP
-
-    low = brentq(excess, best - 1.5, best, xtol=1e-4)
-    high = brentq(excess, best, best + 1.5, xtol=1e-4)
-    return float(np.exp(low)), float(np.exp(high))
-
-
-def draw(page: dict[str, Any], ends: tuple[float, float]) -> None:
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    mpl.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-
-    r = jnp.linspace(0, 3, 301)
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.85, 5))
-    for nu, shade in zip((0.3, 0.5, 1.2, 2.5, 10.0), shades, strict=True):
-        left.plot(r, page["matern"](r, nu, 1.0, 1.0), color=shade, label=f"ν = {nu:g}")
-    left.set(xlabel="distance r / ℓ", ylabel="k(r) / σ²", xlim=(0, 3), ylim=(0, 1.02))
-    left.legend(frameon=False)
-
-    best, top = float(np.exp(page["fit"].x[0])), page["log_likelihood"]
-    grid = np.geomspace(0.45, 3.0, 40)
-    right.axvspan(*ends, color="0.9", label=f"95% interval, {ends[0]:.2f} to {ends[1]:.2f}")
-    right.axhline(top - DROP, color="0.5", linewidth=1, linestyle="--", label=f"maximum − {DROP}")
-    right.plot(grid, [page["profile"](nu)[0] for nu in grid], color=shades[1])
-    right.plot(best, top, "o", color=shades[1], label=f"maximum, ν = {best:.2f}")
-    true = float(jnp.exp(page["truth"][0]))
-    right.axvline(true, color="C3", linewidth=1, linestyle=":", label=f"truth, ν = {true:g}")
-    ticks = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-    right.set(
-        xlabel="smoothness ν", ylabel="profile log-likelihood", xlim=(0.4, 3.05), xticks=ticks
-    )
-    right.legend(frameon=False, loc="lower right", fontsize=10, handlelength=1.5)
-    figure.savefig(DOCS / "matern.png", dpi=150)
-
-
 def main() -> None:
-    text = (DOCS / "matern.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    text = (DOCS / "tutorials" / "matern.md").read_text(encoding="utf-8")
+    before_the_data = text[: text.index("## Fitting the smoothness")]
+    cells = re.findall(
+        r"^```\{code-cell\} python\n(.*?)^```", before_the_data, flags=re.MULTILINE | re.DOTALL
+    )
     page: dict[str, Any] = {}
-    exec(compile("\n".join(blocks), "docs/matern.md", "exec"), page)
+    exec(compile("\n".join(cells), "matern.md", "exec"), page)
     print_errors(page)
-    ends = interval(page)
-    line("95% interval of ν", *(f"{end:.3f}" for end in ends))
-    draw(page, ends)
 
 
 if __name__ == "__main__":
