@@ -1,5 +1,7 @@
 """Sphinx: `uv run nox -s docs` builds the site, strictly, and runs its examples."""
 
+import re
+
 project = "normix"
 author = "the normix developers"
 extensions = [
@@ -50,3 +52,14 @@ html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
+
+
+def shorten(_app, _what, _name, _obj, _options, *texts):
+    """ArrayLike as it is written in the source, and not as the union that it stands for."""
+    union = r"~[\w.]*Array \| ~numpy.ndarray \| ~numpy.bool \| ~numpy.number"
+    pattern = rf"{union} \| bool \| int \| float \| complex"
+    return tuple(text and re.sub(pattern, "ArrayLike", text) for text in texts)
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", shorten)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
+from normix_fit._compile import compile_spans
 from normix_fit._loop import Rules, advance, advance_on_device, begin, device_loop
 from normix_fit._map import Data, Plan
 from normix_fit._units import Units, to_standard
@@ -126,24 +127,14 @@ def test_backends_reach_one_optimum(name):
 
 
 def test_a_second_fit_of_the_same_shape_compiles_nothing():
-    compiled = []
-
-    def listen(event, duration, **_):
-        del duration
-        if "compile" in event:
-            compiled.append(event)
-
     first, second = synthetic("heavy", 10), synthetic("cauchy", 11)
     fit(first, "gh")
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compile_spans() as compiled:
         jax.jit(lambda x: x * 3.25 + 1)(jnp.ones(3)).block_until_ready()
-        assert compiled, "the listener hears compilations"
+        assert compiled, "compilations are heard"
         compiled.clear()
         fit(second, "gh")
         assert compiled == []
-    finally:
-        jax.monitoring.clear_event_listeners()
 
 
 def test_no_callback_in_the_loop():

@@ -8,6 +8,7 @@ import pytest
 
 from normix_expfam import InversionStatus
 from normix_fit import FAMILIES
+from normix_fit._compile import compile_spans
 from normix_fit._online import OnlineEMFitter, UpdateStatus, _gauge_factor, _update
 from normix_mixtures import MixtureStatistics, NormalInverseGaussian, PosteriorMoments
 
@@ -295,24 +296,14 @@ def test_every_status_has_a_message():
 
 
 def test_a_second_stream_of_the_same_shape_compiles_nothing(start):
-    compiled = []
-
-    def listen(event, duration, **_):
-        del duration
-        if "compile" in event:
-            compiled.append(event)
-
     first, second = stream(3, 10), stream(3, 11)
     run(OnlineEMFitter(burn_in=1), first, start)
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compile_spans() as compiled:
         jax.jit(lambda x: x * 3.5 + 1)(jnp.ones(3)).block_until_ready()
-        assert compiled, "the listener hears compilations"
+        assert compiled, "compilations are heard"
         compiled.clear()
         run(OnlineEMFitter(kappa=0.9, delay=3.0, burn_in=100), second, start)
         assert compiled == []
-    finally:
-        jax.monitoring.clear_event_listeners()
 
 
 def test_no_callback_in_an_update(start):
