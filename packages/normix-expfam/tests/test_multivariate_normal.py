@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from normix_expfam import InversionStatus, MultivariateNormal
+from normix_expfam._mle import deviations_from_information
 
 NAME = "MultivariateNormal"
 MEAN = np.array([0.5, -3.0, 100.0])
@@ -178,6 +179,24 @@ def test_standard_errors_are_those_of_a_mean_and_of_a_cholesky_factor():
     assert np.all(np.isnan(errors[np.triu_indices(3, 1)]))
     assert np.all(errors[np.tril_indices(3)] > 0)
     assert result.n_parameters == 9
+
+
+def test_closed_form_standard_errors_are_those_of_the_information_matrix():
+    law = MultivariateNormal.fit_mle(rows(12))
+    expected = deviations_from_information(law)
+    found = law._asymptotic_deviations()
+    np.testing.assert_allclose(found.mu, expected.mu, rtol=1e-10)
+    low = np.tril_indices(3)
+    np.testing.assert_allclose(found.L_Sigma[low], expected.L_Sigma[low], rtol=1e-10)
+
+
+def test_two_hundred_columns_are_fitted_without_a_matrix_of_their_statistics():
+    x = np.random.default_rng(5).normal(size=(300, 200))  # k = 20 300: ∇²ψ would take 3 GB
+    result = MultivariateNormal.mle(x)
+    assert result.converged
+    assert result.n_parameters == 200 + 200 * 201 // 2
+    spread = np.std(x, axis=0) / np.sqrt(300)
+    np.testing.assert_allclose(result.standard_errors["mu"], spread, rtol=1e-10)
 
 
 LINE = np.linspace(-1, 1, 12)

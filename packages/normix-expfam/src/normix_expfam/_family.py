@@ -18,7 +18,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from ._checks import as_floats, is_concrete, positive_scalars, require, resolve_backend
 from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
-from ._mle import MLEResult, standard_errors
+from ._mle import MLEResult, deviations_from_information, standard_errors
 from ._status import InversionStatus
 from ._triad import grad_log_partition, log_partition
 
@@ -216,6 +216,14 @@ class ExponentialFamily(eqx.Module):
         """Like the law, True for the entries of classical parameters that a fit estimates."""
         return jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
 
+    @hook
+    def _asymptotic_deviations(self) -> Self:
+        """Like the law, √n times the standard errors of the MLE of n observations.
+
+        The default inverts a (k, k) matrix.
+        """
+        return deviations_from_information(self)
+
     def log_partition(self) -> Float[Array, ""]:
         """ψ(θ) of this law; differentiable in the parameters to every order."""
         return log_partition(type(self), self.natural_params())
@@ -362,7 +370,7 @@ class ExponentialFamily(eqx.Module):
         values = law.log_prob(x)
         n = jnp.asarray(x.shape[0], values.dtype) if weights is None else jnp.sum(weights)
         total = jnp.sum(values) if weights is None else weights @ values
-        errors, count = standard_errors(law, law._free_parameters(), n)
+        errors, count = standard_errors(law, n)
         return MLEResult(law, status, total, errors, n, count)
 
     @classmethod

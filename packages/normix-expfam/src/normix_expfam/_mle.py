@@ -58,21 +58,34 @@ class MLEResult(eqx.Module, Generic[Model]):
 
 
 @eqx.filter_jit
-def standard_errors(model: Any, free: Any, n: Array) -> tuple[dict[str, Array], Array]:
+def standard_errors(model: Any, n: Array) -> tuple[dict[str, Array], Array]:
     """Standard errors by name and the number of free parameters.
-
-    The Fisher information about the classical parameters c is Jᵀ ∇²ψ(θ) J with J = ∂θ/∂c.
 
     Args:
         model: an exponential family.
-        free: like the model, True where an entry was estimated.
         n: number of observations.
     """
+    free = model._free_parameters()
+
+    def error(deviation: Array, estimated: Array) -> Array:
+        return jnp.where(estimated, deviation / jnp.sqrt(n), jnp.nan)
+
+    errors = jax.tree.map(error, model._asymptotic_deviations(), free)
+    count = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(free))
+    return dict(vars(errors)), jnp.asarray(count, n.dtype)
+
+
+def deviations_from_information(model: Model) -> Model:
+    """√ of the diagonal of the inverse Fisher information about the classical parameters.
+
+    The information is Jᵀ ∇²ψ(θ) J with J = ∂θ/∂classical, of one observation.
+    """
+    free = model._free_parameters()  # type: ignore[attr-defined]
     flat, unflatten = ravel_pytree(model)
     mask = ravel_pytree(jax.tree.map(lambda x: x.astype(flat.dtype), free))[0] > 0
     jacobian = jax.jacfwd(lambda at: unflatten(at).natural_params())(flat)
     jacobian = jnp.where(mask[None, :], jacobian, 0.0)
-    fisher = model.fisher_information()
+    fisher = model.fisher_information()  # type: ignore[attr-defined]
     # at a boundary the statistic of what is held there may have no variance
     used = jnp.any(jacobian != 0, axis=1)
     fisher = jnp.where(used[:, None] & used[None, :], fisher, 0.0)
@@ -81,6 +94,5 @@ def standard_errors(model: Any, free: Any, n: Array) -> tuple[dict[str, Array], 
     factor = jnp.linalg.cholesky(information * scale[:, None] * scale[None, :])
     eye = jnp.eye(flat.size, dtype=flat.dtype)
     root = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
-    variance = jnp.sum(root**2, axis=0) * scale**2 / n
-    errors = unflatten(jnp.where(mask, jnp.sqrt(variance), jnp.nan))
-    return dict(vars(errors)), jnp.sum(mask).astype(flat.dtype)
+    found: Model = unflatten(jnp.sqrt(jnp.sum(root**2, axis=0)) * scale)
+    return found

@@ -1,8 +1,8 @@
 """EM fitters for normal variance-mean mixtures: models know mathematics, fitters iteration.
 
 `fit(X, "gh")` is the short way; `BatchEMFitter(...).fit(model, X)` the one with settings. Both
-return an `EMResult`, whose `status` says how the fit ended. `FAMILIES` maps the names that `fit`
-knows, "gh", "nig", "vg" and "ninvg", to their classes.
+return an `EMResult`, whose `status` says how the fit ended; `rank` puts those of several families
+in order. `FAMILIES` maps the names that `fit` knows, "gh", "nig", "vg", "ninvg", to their classes.
 """
 
 from importlib.metadata import version as _version
@@ -15,6 +15,7 @@ from ._minibatch import MiniBatchEMFitter as MiniBatchEMFitter
 from ._online import OnlineEMFitter as OnlineEMFitter
 from ._online import OnlineState as OnlineState
 from ._online import UpdateStatus as UpdateStatus
+from ._ranking import rank as rank
 from ._result import EMResult as EMResult
 from ._result import Status as Status
 from ._standard_errors import StandardErrors as StandardErrors
@@ -32,4 +33,5 @@ __all__ = [
     "UpdateStatus",
     "fit",
     "fit_all",
+    "rank",
 ]

@@ -1,5 +1,7 @@
 """`fit` and `fit_all`: from data to a fitted model in one call."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +18,7 @@ from normix_mixtures import (
 )
 
 from ._batch import BatchEMFitter, Callback
+from ._compile import compile_spans, seconds_covered
 from ._convergence import relative_change
 from ._result import EMResult
 from ._starts import default_starts
@@ -67,8 +70,13 @@ def fit(
         >>> result.log_likelihood > float(truth.log_prob(X).sum())
         True
     """
-    starts = default_starts(_family(family), X, weights, n_starts)
-    return BatchEMFitter(**options).fit(starts, X, weights)
+    began = time.perf_counter()
+    with compile_spans() as spans:
+        starts = default_starts(_family(family), X, weights, n_starts)
+        result = BatchEMFitter(**options).fit(starts, X, weights)
+    return dataclasses.replace(
+        result, elapsed=time.perf_counter() - began, compile_seconds=seconds_covered(spans)
+    )
 
 
 def fit_all(
@@ -85,7 +93,8 @@ def fit_all(
     The generalized hyperbolic family contains the others. Should its fit end below one of
     them, by the gain left at convergence or in another local maximum, it is continued from the
     best of them, so that the comparison is one of nested families. Its iterations and seconds
-    are then those of both parts.
+    are then those of both parts. A fit whose likelihood has no maximum (`EMResult.comparable`)
+    takes no part in this; `rank` puts such fits last.
 
     Args:
         X: observations, shape (n, d), n > d.
@@ -100,14 +109,14 @@ def fit_all(
 
     Examples:
         >>> import jax
-        >>> from normix_fit import fit_all
+        >>> from normix_fit import fit_all, rank
         >>> from normix_mixtures import NormalInverseGaussian
         >>> truth = NormalInverseGaussian.from_classical(
         ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
         ... )
-        >>> results = fit_all(truth.sample(jax.random.key(0), (200,)), ["nig", "vg"])
-        >>> sorted(results, key=lambda name: results[name].bic)
-        ['nig', 'vg']
+        >>> results = fit_all(truth.sample(jax.random.key(0), (200,)), ["vg", "nig"])
+        >>> rank(results), results["nig"].bic < results["vg"].bic
+        (['nig', 'vg'], True)
     """
     results = {}
     for name in families:
@@ -116,13 +125,14 @@ def fit_all(
         results[name] = fit(
             X, name, weights=weights, n_starts=n_starts, callback=_named(callback, name), **options
         )
-    if "gh" in results:
-        best = max(results.values(), key=lambda result: result.log_likelihood)
+    bounded = [result for result in results.values() if result.comparable]
+    if "gh" in results and bounded:
+        best = max(bounded, key=lambda result: result.log_likelihood)
         if best.log_likelihood > results["gh"].log_likelihood:
             start = to_generalized_hyperbolic(best.model)
             fitter = BatchEMFitter(callback=_named(callback, "gh"), **options)
             further = fitter.fit(start, X, weights)
-            if further.log_likelihood > results["gh"].log_likelihood:
+            if further.comparable and further.log_likelihood > results["gh"].log_likelihood:
                 results["gh"] = _continued(results["gh"], further, start)
     return results
 

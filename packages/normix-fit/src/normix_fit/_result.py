@@ -52,6 +52,14 @@ class Status(IntEnum):
         return self <= Status.NORMAL_LIMIT
 
     @property
+    def has_maximum(self) -> bool:
+        """False where the likelihood grows without bound, so that its value compares with nothing.
+
+        So it is for UNBOUNDED and SINGULAR_DISPERSION.
+        """
+        return self not in (Status.UNBOUNDED, Status.SINGULAR_DISPERSION)
+
+    @property
     def message(self) -> str:
         """What happened, and what to do about it."""
         return _MESSAGES[self]
@@ -77,7 +85,8 @@ _MESSAGES = {
     Status.UNBOUNDED: (
         "mu met a data point where the density of the family is infinite, or for "
         "d/2 < p <= d/2 + 1 has a cusp: EM cannot go on, and the likelihood may have no maximum; "
-        "remove repeated rows, or fit a family with b > 0 such as nig or gh"
+        "remove repeated rows, or rows in which nothing moved, or fit a family with b > 0 such as "
+        "nig or gh"
     ),
     Status.SINGULAR_DISPERSION: (
         "the dispersion became singular, or too nearly so for the likelihood to be computed; look "
@@ -141,6 +150,18 @@ class EMResult(eqx.Module):
     def converged(self) -> bool:
         """Whether the fit ended at a stationary point of the likelihood, or at a normal law."""
         return self.status.converged
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the likelihood may be compared with that of other fits, converged or not.
+
+        False where it has no maximum (`Status.has_maximum`), and where it or a parameter of the
+        normal part is not finite.
+        """
+        model = self.model
+        arrays = (self.log_likelihood, model.mu, model.gamma, model.L_Sigma)
+        finite = all(bool(np.all(np.isfinite(np.asarray(array)))) for array in arrays)
+        return self.status.has_maximum and finite
 
     @property
     def n_parameters(self) -> int:

@@ -167,6 +167,14 @@ class MultivariateNormal(ExponentialFamily):
         free = jnp.ones(self.mu.shape, bool), jnp.tril(jnp.ones(self.L_Sigma.shape, bool))
         return eqx.tree_at(lambda law: (law.mu, law.L_Sigma), self, free)
 
+    def _asymptotic_deviations(self) -> Self:
+        # √n L⁻¹(Σ̂ - Σ)L⁻ᵀ tends to a symmetric W with independent entries of variance 1, and 2 on
+        # the diagonal; then √n (L̂ - L) = L Φ(W), Φ the lower triangle with its diagonal halved
+        squares = self.L_Sigma**2
+        from_here_on = jnp.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
+        found = jnp.sqrt(jnp.sum(squares, axis=1)), jnp.sqrt(from_here_on - squares / 2)
+        return eqx.tree_at(lambda law: (law.mu, law.L_Sigma), self, found)
+
     def mean(self) -> Float[Array, " d"]:
         """μ, shape (d,)."""
         return self.mu

@@ -12,6 +12,7 @@ from normix_fit import (
     UpdateStatus,
     fit,
     fit_all,
+    rank,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "UpdateStatus",
     "fit",
     "fit_all",
+    "rank",
 ]
