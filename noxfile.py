@@ -79,10 +79,11 @@ def run_tests(
     session: nox.Session, package: str, *options: str, env: dict[str, str] | None = None
 ) -> None:
     """The tests of one package, the slow ones left out."""
+    flags = {} if package == "normix-bessel" else quick(session)
     session.run(
         *("pytest", f"packages/{package}/tests", "-m", "not slow"),
         *(*PARALLEL, *options, *session.posargs),
-        env=env or {},
+        env=flags | (env or {}),
     )
 
 
@@ -133,11 +134,10 @@ def tests(session: nox.Session, package: str, backend: str) -> None:
     """The tests of one package and backend, with nothing installed that it does not declare."""
     sync(session, f"--package={package}", "--group=test")
     data = REACHED / f"{package}.{backend}"
-    flags = {} if package == "normix-bessel" else quick(session)
     run_tests(
         *(session, package, f"--backend={backend}"),
         *(f"--cov={package.replace('-', '_')}", "--cov-report="),
-        env={**flags, **ON_CPU, "COVERAGE_FILE": str(data)},
+        env={**ON_CPU, "COVERAGE_FILE": str(data)},
     )
     check_requirements(session)
 

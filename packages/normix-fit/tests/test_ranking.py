@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_fit import EMResult, Status, rank
+from normix_fit import EMResult, Status, fit_all, rank
 from normix_mixtures import GeneralizedHyperbolic, NormalInverseGaussian
 
 NIG = NormalInverseGaussian.from_classical(jnp.zeros(2), None, jnp.eye(2), mu_ig=1.0, lam=1.0)

@@ -1,14 +1,13 @@
 """`rank`: fits of several families to the same data, in order."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from ._result import EMResult, Status
 
 _CRITERIA = ("aic", "bic")
 
 
-def rank(results: Mapping[str, EMResult], by: Literal["aic", "bic"] = "aic") -> list[str]:
+def rank(results: Mapping[str, EMResult], by: str = "aic") -> list[str]:
     """Names of fits to the same data, the best by an information criterion first.
 
     Fits that converged or used up their iterations come before those that broke off, and last,
