@@ -19,6 +19,7 @@ from ._checks import as_floats, is_concrete, positive_scalars, require, resolve_
 from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
 from ._mle import MLEResult, deviations_from_information, standard_errors
+from ._shown import shown
 from ._status import InversionStatus
 from ._triad import grad_log_partition, log_partition
 
@@ -95,6 +96,9 @@ class ExponentialFamily(eqx.Module):
     interior_theta: ClassVar[tuple[float, ...] | None] = None
     """A θ inside the domain, where the search for η -> θ starts; needed only by families that
     leave that search to the base class."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @abstractmethod
     def natural_params(self) -> Float[Array, " k"]:

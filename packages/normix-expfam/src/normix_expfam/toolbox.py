@@ -20,6 +20,7 @@ from ._gig_density import log_density as gig_log_density
 from ._gig_density import moments_and_log_density as gig_moments_and_log_density
 from ._gig_distribution import tails as gig_tails
 from ._scipy import frozen_parameters as frozen_parameters
+from ._shown import shown as shown
 
 __all__ = [
     "Rule",
@@ -38,4 +39,5 @@ __all__ = [
     "require",
     "resolve_backend",
     "scalars",
+    "shown",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import GeneralizedInverseGaussian, GIGMember, to_gig
-from normix_expfam.toolbox import is_concrete, require
+from normix_expfam.toolbox import is_concrete, require, shown
 
 from . import _moments as moments
 from ._checks import dispersion_of, full_rank, indices_of, rows, vector
@@ -39,6 +39,9 @@ class MixtureLaw(eqx.Module):
 
     joint_family: eqx.AbstractClassVar[type[JointNormalMixture]]
     """The joint family that belongs to this marginal one."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @classmethod
     def _wrap(cls, joint: JointNormalMixture) -> Self:
