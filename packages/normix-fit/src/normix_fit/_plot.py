@@ -39,6 +39,7 @@ def plot_trace(
         ax.set_yscale("log")
         ax.legend()
     ax.set_xlabel("iteration")
+    ax.set_ylabel("nats, or relative change")
     ax.xaxis.get_major_locator().set_params(integer=True)
     return ax.figure
 

@@ -218,4 +218,5 @@ def _largest_kurtosis(data: NDArray[np.float64], limit: int) -> list[int]:
 
 
 def _words(name: str) -> str:
-    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+    return words.replace("gaussian", "Gaussian")
