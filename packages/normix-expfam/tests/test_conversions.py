@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ x = np.array([0.01, 0.3, 1.0, 1.7, 5.0, 20.0])
 def name(value):
     if isinstance(value, type):
         return value.__name__
-    return f"{type(value).__name__}-{'-'.join(f'{leaf:g}' for leaf in vars(value).values())}"
+    return f"{type(value).__name__}-{'-'.join(f'{leaf:g}' for leaf in jax.tree.leaves(value))}"
 
 
 each_special = pytest.mark.parametrize("law", SPECIAL, ids=name)
@@ -40,7 +41,7 @@ each_univariate = pytest.mark.parametrize("law", [*SPECIAL, *GIGS], ids=name)
 
 
 def parameters(law):
-    return [float(value) for value in vars(law).values()]
+    return [float(value) for value in jax.tree.leaves(law)]
 
 
 @each_special

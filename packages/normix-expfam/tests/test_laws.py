@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,7 +52,7 @@ REGISTRY: list[tuple[ExponentialFamily, dict[str, Any]]] = [
 def describe(value: Any) -> str:
     if not isinstance(value, ExponentialFamily):
         return ""
-    fields = [f"{field:g}" if field.ndim == 0 else "..." for field in vars(value).values()]
+    fields = [f"{field:g}" if field.ndim == 0 else "..." for field in jax.tree.leaves(value)]
     return f"{type(value).__name__}({', '.join(fields)})"
 
 

@@ -1,5 +1,7 @@
 """What a fit says beside the law: standard errors, likelihood, criteria, status."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -61,10 +63,11 @@ def test_standard_errors_are_those_of_the_observed_information(family):
     x = data_of(family)
     result = mle[family](x, WEIGHTS)
     assert result.status == InversionStatus.CONVERGED
-    assert set(result.standard_errors) == set(vars(result.model))
+    names = [field.name for field in dataclasses.fields(result.model)]
+    assert set(result.standard_errors) == set(names)
     for name, error in result.standard_errors.items():
         assert error.shape == getattr(result.model, name).shape
-    got = np.concatenate([np.ravel(result.standard_errors[name]) for name in vars(result.model)])
+    got = np.concatenate([np.ravel(result.standard_errors[name]) for name in names])
     expected = observed_errors(result.model, x, WEIGHTS)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
     assert float(result.n_parameters) == np.count_nonzero(~np.isnan(expected))

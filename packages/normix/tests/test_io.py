@@ -4,6 +4,7 @@ import json
 import warnings
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -82,7 +83,8 @@ def test_the_file_is_plain_json(tmp_path):
 
 def test_float64_in_a_float32_session_warns(tmp_path):
     save(_model("vg"), tmp_path / "m.json")
-    with jax.enable_x64(False), pytest.warns(UserWarning, match="holds float64 parameters"):
+    enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # jax < 0.8
+    with enable_x64(False), pytest.warns(UserWarning, match="holds float64 parameters"):
         model = load(tmp_path / "m.json")
     assert np.asarray(model.mu).dtype == np.float32
 

@@ -1,5 +1,6 @@
 """`MLEResult`: what maximum likelihood says beside the model, and its standard errors."""
 
+import dataclasses
 from typing import Any, Generic, TypeVar
 
 import equinox as eqx
@@ -72,7 +73,8 @@ def standard_errors(model: Any, n: Array) -> tuple[dict[str, Array], Array]:
 
     errors = jax.tree.map(error, model._asymptotic_deviations(), free)
     count = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(free))
-    return dict(vars(errors)), jnp.asarray(count, n.dtype)
+    by_name = {field.name: getattr(errors, field.name) for field in dataclasses.fields(errors)}
+    return by_name, jnp.asarray(count, n.dtype)
 
 
 def deviations_from_information(model: Model) -> Model:
