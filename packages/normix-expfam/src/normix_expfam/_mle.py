@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
@@ -68,7 +69,7 @@ def standard_errors(model: Any, n: Array) -> tuple[dict[str, Array], Array]:
     """
     free = model._free_parameters()
 
-    def error(deviation: Array, estimated: Array) -> Array:
+    def error(deviation: Array, estimated: Array | np.ndarray) -> Array:
         return jnp.where(estimated, deviation / jnp.sqrt(n), jnp.nan)
 
     errors = jax.tree.map(error, model._asymptotic_deviations(), free)
