@@ -9,6 +9,7 @@ from another package, or is public in two places, is listed where it is first.
 """
 
 import dataclasses
+import enum
 import importlib
 import inspect
 import pkgutil
@@ -66,7 +67,9 @@ def listing(package: str) -> list[str]:
                 continue
             seen[id(thing)] = full
             if inspect.isclass(thing):
-                lines.append(f"class {full}{_signature(thing)}")
+                # that of an enumeration is Python's, and each Python has another
+                call = "" if issubclass(thing, enum.Enum) else _signature(thing)
+                lines.append(f"class {full}{call}")
                 lines += [f"{full}.{member}" for member in _members(thing)]
             else:
                 lines.append(full + (_signature(thing) if callable(thing) else ""))

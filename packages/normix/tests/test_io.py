@@ -83,7 +83,8 @@ def test_the_file_is_plain_json(tmp_path):
 
 def test_float64_in_a_float32_session_warns(tmp_path):
     save(_model("vg"), tmp_path / "m.json")
-    enable_x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64  # jax < 0.8
+    old = not hasattr(jax, "enable_x64")
+    enable_x64 = jax.experimental.enable_x64 if old else jax.enable_x64
     with enable_x64(False), pytest.warns(UserWarning, match="holds float64 parameters"):
         model = load(tmp_path / "m.json")
     assert np.asarray(model.mu).dtype == np.float32

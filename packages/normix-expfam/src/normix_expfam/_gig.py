@@ -66,7 +66,7 @@ def _interior(
 
 
 def _broadcast(owner: str, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> list[jax.Array]:
-    return jnp.broadcast_arrays(*as_floats(owner, p=p, a=a, b=b))
+    return list(jnp.broadcast_arrays(*as_floats(owner, p=p, a=a, b=b)))
 
 
 def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
