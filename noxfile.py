@@ -116,12 +116,13 @@ def wheels(session: nox.Session) -> None:
     wheel = build(session, tmp / "dist")
     session.run("twine", "check", "--strict", *map(str, sorted((tmp / "dist").glob("normix*"))))
     constraints = lock_constraints(session, tmp / "constraints.txt")
+    fresh = [f"--refresh-package={name}" for name in PACKAGES]  # uv knows a wheel by its name
     smoke = ("-I", "-W", "error", str(ROOT / "tools" / "smoke.py"))
     for top in ("normix_bessel", "normix_expfam", "normix"):
         python = tmp / top / "bin" / "python"
         session.run("uv", "venv", "--quiet", "--clear", str(tmp / top))
         install = ("uv", "pip", "install", "--quiet", f"--python={python}", constraints)
-        session.run(*install, f"--find-links={tmp / 'dist'}", str(wheel[top]))
+        session.run(*install, *fresh, f"--find-links={tmp / 'dist'}", str(wheel[top]))
         session.run("uv", "pip", "check", f"--python={python}")
         with session.chdir(tmp):
             session.run(str(python), *smoke, top, external=True)
