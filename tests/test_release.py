@@ -78,3 +78,21 @@ def test_the_floor_is_the_oldest_version_that_the_bound_allows(tmp_path, monkeyp
     wheel = tmp_path / "normix_bessel-0.1.0-py3-none-any.whl"
     wheel.touch()
     assert floors.wheel_of("normix-bessel", Version("0.0.3"), tmp_path, tmp_path) == wheel
+
+
+def test_siblings_below_siblings_have_the_highest_of_their_floors(tmp_path, monkeypatch):
+    needs = {
+        "normix-mixtures": ["normix-expfam>=0.2", "normix-bessel>=0.1", "jax"],
+        "normix-expfam": ["normix-bessel>=0.3", 'normix-fit>=9; extra == "fits"'],
+        "normix-bessel": ["jax"],
+    }
+    own = {"dependencies": ["jax", "normix-expfam>=0.1,<0.3", "normix-mixtures>=0.1"]}
+    monkeypatch.setattr(floors, "project", lambda _: own)
+    monkeypatch.setattr(floors, "wheel_of", lambda name, floor, *_: tmp_path / name / str(floor))
+    monkeypatch.setattr(floors, "metadata", lambda path: ("", "", needs[path.parent.name]))
+    found = floors.oldest_siblings("normix-fit", tmp_path, tmp_path)
+    assert {name: path.name for name, path in found.items()} == {
+        "normix-expfam": "0.2",
+        "normix-mixtures": "0.1",
+        "normix-bessel": "0.3",
+    }

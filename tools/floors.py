@@ -1,14 +1,16 @@
 """Wheels of the oldest siblings that a package allows: `python tools/floors.py PACKAGE DIST OUT`.
 
-A floor is built from its tag; one that is the version of this tree is taken from DIST. Prints their
-paths.
+Siblings of siblings are among them: no index needs to have any. A floor is built from its tag; one
+that is the version of this tree is taken from DIST. Prints their paths.
 """
 
 import subprocess
 import sys
 import tempfile
 import tomllib
+from email.parser import HeaderParser
 from pathlib import Path
+from zipfile import ZipFile
 
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -50,12 +52,32 @@ def wheel_of(package: str, floor: Version, dist: Path, out: Path) -> Path:
     return next(out.glob(f"{package.replace('-', '_')}-{oldest}-*.whl"))
 
 
-def main(package: str, dist: Path, out: Path) -> None:
-    folders = {path.parent.name for path in ROOT.glob("packages/*/pyproject.toml")}
-    for requirement in map(Requirement, project(package)["dependencies"]):
-        if requirement.name in folders:
-            print(wheel_of(requirement.name, floor_of(requirement), dist, out))
+def metadata(wheel: Path) -> tuple[str, str, list[str]]:
+    """Name, version and requirements."""
+    with ZipFile(wheel) as archive:
+        file = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        header = HeaderParser().parsestr(archive.read(file).decode())
+    return header["Name"], header["Version"], header.get_all("Requires-Dist", [])
+
+
+def oldest_siblings(package: str, dist: Path, out: Path) -> dict[str, Path]:
+    """Wheels of all siblings below `package`, each the oldest that the bounds met allow."""
+    siblings = {path.parent.name for path in ROOT.glob("packages/*/pyproject.toml")}
+    floors: dict[str, Version] = {}
+    wheels: dict[str, Path] = {}
+    waiting = list(project(package)["dependencies"])
+    while waiting:
+        requirement = Requirement(waiting.pop(0))
+        name, marker = requirement.name, requirement.marker
+        if name not in siblings or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        floor = floor_of(requirement)
+        if name not in floors or floor > floors[name]:
+            floors[name], wheels[name] = floor, wheel_of(name, floor, dist, out)
+            waiting += metadata(wheels[name])[2]
+    return wheels
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    for path in oldest_siblings(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])).values():
+        print(path)

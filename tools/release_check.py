@@ -12,9 +12,7 @@ For the package of the tag, such as normix-bessel-v0.1.0, or without a tag for e
 import re
 import sys
 from collections.abc import Iterator
-from email.parser import HeaderParser
 from pathlib import Path
-from zipfile import ZipFile
 
 import floors
 import public_api
@@ -72,18 +70,10 @@ def unannounced_removals(before: list[str], now: list[str], changes: str) -> Ite
             yield f"{name} is gone and CHANGELOG.md does not say so; name it in backticks"
 
 
-def metadata(wheel: Path) -> tuple[str, str, list[str]]:
-    """Name, version and requirements."""
-    with ZipFile(wheel) as archive:
-        file = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-        header = HeaderParser().parsestr(archive.read(file).decode())
-    return header["Name"], header["Version"], header.get_all("Requires-Dist", [])
-
-
 def complaints(package: str, wheels: list[Path], tag: str | None) -> Iterator[str]:
     folder, version = ROOT / "packages" / package, declared_version(package)
     changelog = (folder / "CHANGELOG.md").read_text(encoding="utf-8")
-    built = {name: (number, needed) for name, number, needed in map(metadata, wheels)}
+    built = {name: (number, needed) for name, number, needed in map(floors.metadata, wheels)}
     if tag is not None:
         yield from tag_unlike_version(tag, package, version)
     yield from changelog_without_version(changelog, version, releasing=tag is not None)
