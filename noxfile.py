@@ -1,6 +1,8 @@
 """Sessions of the workspace: `uv run nox -l` lists them, `uv run nox` runs those with a star."""
 
+import hashlib
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,11 +77,32 @@ def quick(session: nox.Session) -> dict[str, str]:
     return QUICK if known.returncode == 0 else {}
 
 
+def cached(session: nox.Session) -> dict[str, str]:
+    """Settings of JAX's cache of compiled programs, which sessions and their processes share.
+
+    One for each lock file, Python and processor: the instructions of one processor may be illegal
+    on another. Not for benchmarks, which measure compilation.
+    """
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else [platform.processor()]
+    cpu = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    python = session.run("python", "-VV", silent=True)
+    made_for = (
+        f"{platform.machine()} {cpu or lines} {python}".encode() + (ROOT / "uv.lock").read_bytes()
+    )
+    folder = ROOT / ".nox" / "compiled" / hashlib.sha256(made_for).hexdigest()[:16]
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 def run_tests(
     session: nox.Session, package: str, *options: str, env: dict[str, str] | None = None
 ) -> None:
     """The tests of one package, the slow ones left out."""
-    flags = {} if package == "normix-bessel" else quick(session)
+    flags = ({} if package == "normix-bessel" else quick(session)) | cached(session)
     session.run(
         *("pytest", f"packages/{package}/tests", "-m", "not slow"),
         *(*PARALLEL, *options, *session.posargs),
@@ -162,14 +185,16 @@ def coverage(session: nox.Session) -> None:
 def float32(session: nox.Session) -> None:
     """The tests marked float32 of all packages, in a process that never had float64."""
     sync(session, "--all-packages", "--group=test")
-    session.run("pytest", "packages", "--float32", *PARALLEL, *session.posargs, env=ON_CPU)
+    options = ("--float32", *PARALLEL, *session.posargs)
+    session.run("pytest", "packages", *options, env=ON_CPU | cached(session))
 
 
 @nox.session
 def workspace(session: nox.Session) -> None:
     """The tests that cross packages: architecture, reference values, end to end."""
     sync(session, "--all-packages", "--group=test")
-    session.run("pytest", "tests", "-m", "not slow", *PARALLEL, *session.posargs)
+    options = ("-m", "not slow", *PARALLEL, *session.posargs)
+    session.run("pytest", "tests", *options, env=cached(session))
     check_requirements(session)
 
 
@@ -183,7 +208,7 @@ def docs(session: nox.Session) -> None:
             *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet"),
             *(f"--doctree-dir={out / 'doctrees'}", f"--builder={builder}"),
             *("docs", str(out / builder), *session.posargs),
-            env=quick(session) | ON_CPU,
+            env=quick(session) | ON_CPU | cached(session),
         )
     session.run("python", "tools/documented.py", str(out / "html" / "objects.inv"))
 
@@ -204,14 +229,15 @@ def release_check(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """The long tests of all packages, which the other sessions leave out."""
     sync(session, "--all-packages", "--group=test")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow", *session.posargs, env=cached(session))
 
 
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
 def pythons(session: nox.Session) -> None:
     """All tests on every Python from 3.11 to the newest of this machine."""
     sync(session, "--all-packages", "--group=test")
-    session.run("pytest", "-m", "not slow", *PARALLEL, *session.posargs, env=quick(session))
+    options = ("-m", "not slow", *PARALLEL, *session.posargs)
+    session.run("pytest", *options, env=quick(session) | cached(session))
 
 
 @nox.session(default=False, reuse_venv=False)
