@@ -134,7 +134,7 @@ def gig_moments(
         >>> round(float(moments.y), 6), round(float(moments.inverse_y), 6)
         (0.5, 3.0)
     """
-    if resolve_backend("gig_moments", backend) == "cpu":
+    if resolve_backend("gig_moments", backend, p, a, b) == "cpu":
         from . import _cpu_gig
 
         return _cpu_gig.moments(p, a, b)

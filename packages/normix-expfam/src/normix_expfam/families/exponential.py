@@ -108,7 +108,7 @@ class Exponential(GIGMember):
         return jnp.zeros_like(self.rate)
 
     def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        order = self._like_parameters(order)
+        order = self._like_parameters(order, "order")
         exists = order > -1
         safe = jnp.where(exists, order, 0.0)
         value = jnp.exp(jax.scipy.special.gammaln(1 + safe) - safe * jnp.log(self.rate))
