@@ -4,10 +4,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ._manual_axes import error_if
 
 
 def is_concrete(*values: Any) -> bool:
@@ -123,7 +124,7 @@ def checked(
         require(good, owner, rule.argument, rule.rule, given[0], rule.remedy)
         return arrays[0]
     message = f"{owner}: {rule.argument} must {rule.rule}; {rule.remedy}"
-    return eqx.error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
+    return error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
 
 
 def resolve_backend(owner: str, backend: str, *values: Any) -> Literal["jax", "cpu"]:

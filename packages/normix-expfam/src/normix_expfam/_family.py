@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from ._checks import as_floats, at_once, is_concrete, positive_scalars, require, resolve_backend
 from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
+from ._manual_axes import error_if
 from ._mle import MLEResult, deviations_from_information, standard_errors
 from ._shown import shown
 from ._status import InversionStatus
@@ -322,7 +322,7 @@ class ExponentialFamily(Unbatched):
                 require(False, owner, "eta", cls.eta_rule, np.asarray(eta()), remedy)
             return law
         bad = jnp.any(jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
-        return eqx.error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
+        return error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
 
     @classmethod
     def fit_mle(
