@@ -39,6 +39,8 @@ def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
 
     Raises:
         ValueError: for an unknown backend, shapes that do not broadcast, or complex input.
+        TypeError: for what is no array of numbers of at most 64 bits, and for traced values with
+            the CPU backend.
 
     Examples:
         K_{1/2}(z) = √(π/2z) e^-z, so that ∂ log K_{1/2}(z) / ∂z = -1 - 1/(2z).
@@ -150,7 +152,32 @@ def _broadcast_error(function: str, v: Any, z: Any) -> ValueError:
     )
 
 
+def _numbers(function: str, name: str, value: Any) -> Any:
+    """The value, with lists as arrays, after an error unless its dtype is one of JAX's."""
+    if isinstance(value, jax.Array | float | int):
+        return value
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    try:
+        array = jnp.asarray(value) if traced else np.asarray(value)
+        jnp.result_type(array)
+        return array
+    except (TypeError, ValueError) as error:
+        given = getattr(value, "dtype", None)
+        text = repr(value) if given is None else f"dtype {given}"
+        raise TypeError(
+            f"{function}: {name} must be numbers of at most 64 bits in a rectangular array, got "
+            f"{text}; convert it by numpy.asarray({name}, float)"
+        ) from error
+
+
 def _numpy_inputs(function: str, v: Any, z: Any) -> tuple[np.ndarray, np.ndarray]:
+    v, z = _numbers(function, "v", v), _numbers(function, "z", z)
+    for name, value in (("v", v), ("z", z)):
+        if isinstance(value, jax.core.Tracer):
+            raise TypeError(
+                f"{function}: {name} must be concrete for backend 'cpu', got a traced value; "
+                "pass backend='jax' within jax.jit, jax.vmap and jax.grad"
+            )
     if np.iscomplexobj(v) or np.iscomplexobj(z):
         raise ValueError(f"{function}: v and z must be real, got a complex array")
     v, z = np.asarray(v, np.float64), np.asarray(z, np.float64)
@@ -162,6 +189,7 @@ def _numpy_inputs(function: str, v: Any, z: Any) -> tuple[np.ndarray, np.ndarray
 
 
 def _jax_inputs(function: str, v: ArrayLike, z: ArrayLike) -> tuple[Any, Any]:
+    v, z = _numbers(function, "v", v), _numbers(function, "z", z)
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(v, z, float)
     if not jnp.issubdtype(dtype, jnp.floating):

@@ -93,7 +93,8 @@ def gathered(
         patches.append((SMALL_ORDER, small_order))
 
     def mixed(v: jax.Array, z: jax.Array) -> Results:
-        if v.size <= _SMALL_BATCH:
+        # a size that `jax.export` leaves open counts as small
+        if not isinstance(v.size, int) or v.size <= _SMALL_BATCH:
             found = saddle(*_outside_corner(v, z))
             for region, evaluate in patches:
                 found = _selected(found, region, evaluate, v, z)

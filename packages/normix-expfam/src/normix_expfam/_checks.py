@@ -1,17 +1,24 @@
 """Errors for static mistakes: they name class, argument, rule, value received and remedy."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._manual_axes import error_if
+
 
 def is_concrete(*values: Any) -> bool:
-    """Whether every value can be looked at now, outside tracing."""
-    return not any(isinstance(v, jax.core.Tracer) for v in values)
+    """Whether every value, or every entry of lists, can be looked at now, outside tracing."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def at_once(*values: Any) -> AbstractContextManager[None]:
+    """Where all values are concrete, what is computed from them is too, also within `jax.jit`."""
+    return jax.ensure_compile_time_eval() if is_concrete(*values) else nullcontext()
 
 
 def require(condition: Any, owner: str, argument: str, rule: str, value: Any, remedy: str) -> None:
@@ -24,13 +31,30 @@ def as_floats(owner: str, **values: Any) -> list[jax.Array]:
     """The named values as floating JAX arrays of one dtype; integers become the default float."""
     arrays = []
     for name, value in values.items():
-        array = jnp.asarray(value)
+        with at_once(value):
+            array = _numbers(owner, name, value)
         if jnp.iscomplexobj(array):
             raise TypeError(f"{owner}: {name} must be real, got {value!r}; take its real part")
         arrays.append(array)
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*arrays, float)
-        return [array.astype(dtype) for array in arrays]
+    converted = []
+    for array in arrays:
+        with at_once(array):
+            converted.append(array.astype(dtype))
+    return converted
+
+
+def _numbers(owner: str, name: str, value: Any) -> jax.Array:
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        given = getattr(value, "dtype", None)
+        text = repr(value) if given is None else f"dtype {given}"
+        raise TypeError(
+            f"{owner}: {name} must be numbers of at most 64 bits in a rectangular array, got "
+            f"{text}; convert it by numpy.asarray({name}, float)"
+        ) from error
 
 
 def as_float(value: Any) -> jax.Array:
@@ -95,20 +119,33 @@ def checked(
     if not check:
         return arrays[0]
     if is_concrete(*given):
-        with jax.ensure_compile_time_eval():
+        with at_once(*given):
             good = np.asarray(holds(*(as_float(value) for value in given)))
         require(good, owner, rule.argument, rule.rule, given[0], rule.remedy)
         return arrays[0]
     message = f"{owner}: {rule.argument} must {rule.rule}; {rule.remedy}"
-    return eqx.error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
+    return error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
 
 
-def resolve_backend(owner: str, backend: str) -> Literal["jax", "cpu"]:
+def resolve_backend(owner: str, backend: str, *values: Any) -> Literal["jax", "cpu"]:
     """The backend, if there is one of that name.
 
+    Args:
+        owner: what stands before the message of an error.
+        backend: "jax" or "cpu".
+        *values: what it is to work on.
+
     Raises:
-        ValueError: for another name; owner stands before the message.
+        ValueError: for another name.
+        TypeError: for the CPU backend on traced values.
     """
     if backend not in ("jax", "cpu"):
         raise ValueError(f"{owner}: backend must be 'jax' or 'cpu', got {backend!r}")
-    return "jax" if backend == "jax" else "cpu"
+    if backend == "jax":
+        return "jax"
+    if not is_concrete(*values):
+        raise TypeError(
+            f"{owner}: backend 'cpu' needs concrete values, got traced ones; pass backend='jax' "
+            "within jax.jit, jax.vmap and jax.grad"
+        )
+    return "cpu"

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from ._checks import as_floats, is_concrete, positive_scalars, require, resolve_backend
+from ._checks import as_floats, at_once, is_concrete, positive_scalars, require, resolve_backend
 from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
+from ._manual_axes import error_if
 from ._mle import MLEResult, deviations_from_information, standard_errors
 from ._shown import shown
 from ._status import InversionStatus
 from ._triad import grad_log_partition, log_partition
+from ._unbatched import Unbatched
 
 Backend = Literal["jax", "cpu"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +35,7 @@ def hook(method: F) -> F:
     return method
 
 
-class ExponentialFamily(eqx.Module):
+class ExponentialFamily(Unbatched):
     """A law with density h(x) exp(θ·t(x) - ψ(θ)); classical parameters are its fields.
 
     The log-partition triad has six hooks, ψ, ∇ψ, ∇²ψ on JAX and on the CPU, in three tiers:
@@ -48,7 +49,9 @@ class ExponentialFamily(eqx.Module):
     Automatic differentiation of ψ, at any order, goes through the same hooks, so that Newton
     steps, Fisher information and user gradients share one truth.
 
-    All methods are for one law; batches of laws go through `equinox.filter_vmap`.
+    All methods are for one distribution, and raise ValueError for a batch of them; batches go through
+    `equinox.filter_vmap`. A family that annotates its fields by jaxtyping shapes, such as
+    ``Float[Array, " d"]``, has that check in its own methods too.
 
     Examples:
         The Poisson law has t(x) = x, h(x) = 1/x! and ψ(θ) = e^θ. Everything else follows: its
@@ -228,21 +231,31 @@ class ExponentialFamily(eqx.Module):
         """
         return deviations_from_information(self)
 
+    def _theta(self) -> Float[Array, " k"]:
+        """θ, after an error for a batch whose fields do not show it."""
+        theta = self.natural_params()
+        name = type(self).__name__
+        require(theta.ndim == 1, f"{name}.natural_params", "theta", "have shape (k,)", theta.shape,
+                "call methods of a batch within equinox.filter_vmap")  # fmt: skip
+        return theta
+
     def log_partition(self) -> Float[Array, ""]:
         """ψ(θ) of this law; differentiable in the parameters to every order."""
-        return log_partition(type(self), self.natural_params())
+        return log_partition(type(self), self._theta())
 
     def expectation_params(self, *, backend: Backend = "jax") -> Float[Array | np.ndarray, " k"]:
         """η = E t(X), shape (k,)."""
-        if resolve_backend(f"{type(self).__name__}.expectation_params", backend) == "cpu":
-            return self._grad_log_partition_cpu(np.asarray(self.natural_params(), np.float64))
-        return grad_log_partition(type(self), self.natural_params())
+        theta = self._theta()
+        if resolve_backend(f"{type(self).__name__}.expectation_params", backend, theta) == "cpu":
+            return self._grad_log_partition_cpu(np.asarray(theta, np.float64))
+        return grad_log_partition(type(self), theta)
 
     def fisher_information(self, *, backend: Backend = "jax") -> Float[Array | np.ndarray, "k k"]:
         """∇²ψ(θ) = Cov t(X), the Fisher information about θ in one observation, shape (k, k)."""
-        if resolve_backend(f"{type(self).__name__}.fisher_information", backend) == "cpu":
-            return self._hessian_log_partition_cpu(np.asarray(self.natural_params(), np.float64))
-        return self._hessian_log_partition(self.natural_params())
+        theta = self._theta()
+        if resolve_backend(f"{type(self).__name__}.fisher_information", backend, theta) == "cpu":
+            return self._hessian_log_partition_cpu(np.asarray(theta, np.float64))
+        return self._hessian_log_partition(theta)
 
     @classmethod
     def sufficient_statistics(cls, x: ArrayLike) -> Float[Array, "*batch k"]:
@@ -258,7 +271,7 @@ class ExponentialFamily(eqx.Module):
 
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Log-density at x for any leading batch shape; -inf outside the support, nan at nan."""
-        x = as_floats(f"{type(self).__name__}.log_prob", x=x, theta=self.natural_params())[0]
+        x = as_floats(f"{type(self).__name__}.log_prob", x=x, theta=self._theta())[0]
 
         def one(point: Array) -> Array:
             return self._log_base_of(point) + self._log_kernel(self._interior_point(point))
@@ -289,8 +302,9 @@ class ExponentialFamily(eqx.Module):
         given, (eta,) = eta, as_floats(owner, eta=eta)
         require(eta.ndim == 1, owner, "eta", "have shape (k,)", eta.shape,
                 "pass one vector; batches go through equinox.filter_vmap")  # fmt: skip
-        if resolve_backend(owner, backend) == "cpu":
-            law = cls._from_expectation_cpu(np.asarray(given, np.float64))
+        if resolve_backend(owner, backend, eta) == "cpu":
+            with at_once(eta):
+                law = cls._from_expectation_cpu(np.asarray(given, np.float64))
         else:
             law = _inverted(cls, eta)[0]
         length = law.natural_params().shape
@@ -308,7 +322,7 @@ class ExponentialFamily(eqx.Module):
                 require(False, owner, "eta", cls.eta_rule, np.asarray(eta()), remedy)
             return law
         bad = jnp.any(jnp.stack([~jnp.all(jnp.isfinite(leaf)) for leaf in leaves]))
-        return eqx.error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
+        return error_if(law, bad, f"{owner}: eta must {cls.eta_rule}; {remedy}")
 
     @classmethod
     def fit_mle(
@@ -333,10 +347,7 @@ class ExponentialFamily(eqx.Module):
             ValueError: for no data, nan, points outside the support, weights that are
                 negative, of another length or all zero, and constant data.
         """
-        owner = f"{cls.__name__}.fit_mle"
-        x, weights = cls._data(owner, x, weights, varied=throw)
-        law, _ = cls._fit(x, weights, resolve_backend(owner, backend))
-        return cls._found(law, owner, lambda: cls._mean_statistics(x, weights)) if throw else law
+        return cls._fitted(f"{cls.__name__}.fit_mle", x, weights, backend, throw)[0]
 
     @classmethod
     def mle(
@@ -366,16 +377,24 @@ class ExponentialFamily(eqx.Module):
             >>> round(float(found.standard_errors["rate"]), 6)
             0.288675
         """
-        owner = f"{cls.__name__}.mle"
-        x, weights = cls._data(owner, x, weights, varied=throw)
-        law, status = cls._fit(x, weights, resolve_backend(owner, backend))
-        if throw:
-            law = cls._found(law, owner, lambda: cls._mean_statistics(x, weights))
+        law, status, x, weights = cls._fitted(f"{cls.__name__}.mle", x, weights, backend, throw)
         values = law.log_prob(x)
         n = jnp.asarray(x.shape[0], values.dtype) if weights is None else jnp.sum(weights)
         total = jnp.sum(values) if weights is None else weights @ values
         errors, count = standard_errors(law, n)
         return MLEResult(law, status, total, errors, n, count)
+
+    @classmethod
+    def _fitted(
+        cls, owner: str, x: ArrayLike, weights: ArrayLike | None, backend: Backend, throw: bool
+    ) -> tuple[Self, Int[Array, ""], Array, Array | None]:
+        """The MLE with its status, and the data as arrays."""
+        x, weights = cls._data(owner, x, weights, varied=throw)
+        with at_once(x, weights):
+            law, status = cls._fit(x, weights, resolve_backend(owner, backend, x, weights))
+            if throw:
+                law = cls._found(law, owner, lambda: cls._mean_statistics(x, weights))
+        return law, status, x, weights
 
     @classmethod
     def _mean_statistics(cls, x: Array, weights: Array | None) -> Array:
@@ -392,7 +411,8 @@ class ExponentialFamily(eqx.Module):
                 f"have shape (n, ...) with n > 0 and {cls.event_ndim} event axes", x.shape,
                 "pass one observation per row")  # fmt: skip
         if is_concrete(x):
-            outside = np.flatnonzero(~np.isfinite(cls.log_base_measure(x)))
+            with at_once(x):
+                outside = np.flatnonzero(~np.isfinite(cls.log_base_measure(x)))
             require(outside.size == 0, owner, "x", "lie in the support",
                     f"{np.asarray(x)[outside[:1]]} in row {outside[:1]}",
                     "drop or repair such rows")  # fmt: skip
@@ -417,7 +437,7 @@ class ExponentialFamily(eqx.Module):
         Raises:
             NotImplementedError: if the family does not give E log h(X).
         """
-        return negative_conjugate(type(self), self.natural_params()) - self._mean_log_base()
+        return negative_conjugate(type(self), self._theta()) - self._mean_log_base()
 
     def cross_entropy(self, other: Self) -> Float[Array, ""]:
         """-E log f_other(X) for X of this law, in nats; entropy plus KL divergence.
@@ -481,7 +501,7 @@ class ExponentialFamily(eqx.Module):
                 f"{name}.{method}: other must be a {name}, got {type(other).__name__}; convert "
                 "one of them"
             )
-        mine, theirs = self.natural_params(), other.natural_params()
+        mine, theirs = self._theta(), other._theta()
         require(mine.shape == theirs.shape, f"{name}.{method}", "other",
                 f"have natural parameters of shape {mine.shape}", theirs.shape,
                 "compare laws of one dimension")  # fmt: skip

@@ -65,6 +65,12 @@ def _interior(
     return inside, jnp.where(inside, p, 1.0), jnp.where(inside, a, 1.0), jnp.where(inside, b, 1.0)
 
 
+def _nan_unless(valid: jax.Array, like: jax.Array) -> jax.Array:
+    """0 where valid, else nan: a constant nan would be an error under `jax_debug_nans`."""
+    end = jnp.where(valid, 0.0, jnp.inf).astype(like.dtype)
+    return end - end
+
+
 def _broadcast(owner: str, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> list[jax.Array]:
     return list(jnp.broadcast_arrays(*as_floats(owner, p=p, a=a, b=b)))
 
@@ -134,7 +140,7 @@ def gig_moments(
         >>> round(float(moments.y), 6), round(float(moments.inverse_y), 6)
         (0.5, 3.0)
     """
-    if resolve_backend("gig_moments", backend) == "cpu":
+    if resolve_backend("gig_moments", backend, p, a, b) == "cpu":
         from . import _cpu_gig
 
         return _cpu_gig.moments(p, a, b)
@@ -167,8 +173,10 @@ def moments_and_mass(
     inverse_x = jnp.where(heavy, jnp.inf, rate / jnp.where(heavy, 1.0, shape - 1))
     x = shape / rate
 
+    lost = _nan_unless(inside | limit, p)
+
     def choose(interior: jax.Array, if_gamma: jax.Array, if_inverse: jax.Array) -> jax.Array:
-        edge = jnp.where(gamma, if_gamma, jnp.where(inverse_gamma, if_inverse, jnp.nan))
+        edge = jnp.where(gamma, if_gamma, jnp.where(inverse_gamma, if_inverse, lost))
         return jnp.where(inside, interior, edge)
 
     log_partition = gammaln(shape) - shape * jnp.log(rate)
@@ -206,7 +214,8 @@ def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     signs = (sign[:, None] * sign[None, :]).reshape((1,) * p.ndim + (3, 3))
     mirrored = edge[..., swap, :][..., swap] * signs
     edge = jnp.where(gamma[..., None, None], edge, mirrored)
-    outer = jnp.where(limit[..., None, None], edge, jnp.nan)
+    lost = _nan_unless(inside | limit, p)[..., None, None]
+    outer = jnp.where(limit[..., None, None], edge, lost)
     return jnp.where(inside[..., None, None], interior, outer)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from ._along import along
 from ._exponent import largest, reach
 from ._gig import mode_of_log
+from ._manual_axes import varying_like
 
 _DEPTH = 34.0  # e^-34 is 2e-15; each unit more costs 40 nodes accuracy
 _NODES = 40  # of a panel
@@ -118,7 +119,7 @@ def _one_tail(
         return total, distance
 
     panels = jnp.where(jnp.all(high - low <= _WHOLE), 1, _PANELS)
-    zero = jnp.zeros_like(p)
+    zero = jnp.zeros_like(least)
     total, distance = jax.lax.fori_loop(0, panels * nodes.shape[0], block, (zero, zero))
     diverges = (alpha == 0) & (p >= 0)
     log_tail = jnp.where(diverges, jnp.inf, jnp.log(total) - least)
@@ -225,6 +226,7 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, odds: jax.Array) -> jax.A
 
     infinite = jnp.full_like(p, jnp.inf)
     first: tuple[jax.Array, ...] = (start, -infinite, infinite, ~solvable, jnp.array(0))
+    first = varying_like(first, start)
     x = jnp.exp(jax.lax.while_loop(proceed, body, first)[0])
     edge = jnp.where(odds == -jnp.inf, 0.0, jnp.where(odds == jnp.inf, jnp.inf, jnp.nan))
     return jnp.where(solvable, x, edge)

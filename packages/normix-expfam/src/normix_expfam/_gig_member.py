@@ -46,7 +46,7 @@ class GIGMember(UnivariateFamily):
 
     @hook
     def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        return raw_moment(*self.as_gig(), self._like_parameters(order))
+        return raw_moment(*self.as_gig(), self._like_parameters(order, "order"))
 
     @hook
     def _log_odds(self, x: Array) -> Array:

@@ -12,6 +12,7 @@ from normix_bessel import log_kv_moments
 
 from ._gig import gig_moments
 from ._inversion import GIGSolution
+from ._manual_axes import varying_like
 from ._status import InversionStatus
 
 _LEAST_LOG_OMEGA = -300.0
@@ -100,5 +101,5 @@ def _log_omega(
     start: tuple[jax.Array, ...] = (
         jnp.log(square) / 2, low, high, ~wanted, jnp.array(0, jnp.int32)
     )  # fmt: skip
-    s, _, _, done, count = jax.lax.while_loop(proceed, body, start)
+    s, _, _, done, count = jax.lax.while_loop(proceed, body, varying_like(start, p, spread))
     return s, done, count

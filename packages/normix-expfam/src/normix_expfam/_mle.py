@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from ._checks import require
 from ._status import InversionStatus
 
 Model = TypeVar("Model", bound=eqx.Module)
@@ -46,6 +47,9 @@ class MLEResult(eqx.Module, Generic[Model]):
     @property
     def message(self) -> str:
         """What happened, and what to do about it."""
+        require(self.status.ndim == 0, "MLEResult.message", "status", "be a scalar",
+                f"shape {self.status.shape}",
+                "take one result of the batch that equinox.filter_vmap made")  # fmt: skip
         return InversionStatus(int(self.status)).message
 
     @property

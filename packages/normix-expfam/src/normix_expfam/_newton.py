@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
+from ._manual_axes import varying_like
+
 _QUADRATIC = 1e-6  # λ² below which a full step is known to be good
 _SHORTEST = 1e-10  # fraction of a step below which the search has stalled
 
@@ -81,7 +83,7 @@ def minimise(
     unknown = empty._replace(objective=infinite, decrement=infinite)
     first = _State(start, unknown, jnp.ones_like(infinite), jnp.array(0, jnp.int32),
                    jnp.array(False))  # fmt: skip
-    last = jax.lax.while_loop(proceed, body, first)
+    last = jax.lax.while_loop(proceed, body, varying_like(first, shapes))
     # a stall at rounding level is convergence; one above it is not
     eps = jnp.finfo(infinite.dtype).eps
     reached = last.at.decrement <= jnp.maximum(1e4 * last.at.floor, eps)

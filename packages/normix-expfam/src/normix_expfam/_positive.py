@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 def log_indicator(x: Array) -> Float[Array, ""]:
     """0 on 0 < x < inf, -inf elsewhere, nan at nan."""
-    return jnp.where(jnp.isnan(x), jnp.nan, jnp.where((x > 0) & (x < jnp.inf), 0.0, -jnp.inf))
+    return jnp.where(jnp.isnan(x), x, jnp.where((x > 0) & (x < jnp.inf), 0.0, -jnp.inf))
 
 
 def interior_point(x: Array) -> Array:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from ._exponent import powers, reach
 from ._gig import mode_of_log
 from ._gig_distribution import drift_of_quantile
+from ._manual_axes import varying_like
 
 
 def _phi(u: jax.Array, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -93,7 +94,7 @@ def _draw(key: jax.Array, p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array
 
     # parameters that are nan would never accept
     lost = jnp.isnan(total)
-    first = (key, jnp.where(lost, jnp.nan, 0.0).astype(p.dtype), lost)
+    first = (key, *varying_like((jnp.where(lost, jnp.nan, 0.0).astype(p.dtype), lost), key))
     _, u, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), body, first)
     # e^u alone may leave the range of numbers where y does not
     return jnp.where(jnp.abs(u) < 1, y0 * jnp.exp(u), jnp.exp(jnp.log(y0) + u))

@@ -6,22 +6,25 @@ accuracy however small it is.
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from ._checks import as_float, is_concrete, require
+from ._checks import as_floats, is_concrete, require
+from ._unbatched import Unbatched
 
 
-class UnivariateLaw(eqx.Module):
+class UnivariateLaw(Unbatched):
     """A law on the line with scalar parameters.
 
     Functions of x or of a probability take any shape and are traceable, and differentiable in
     x and in the parameters.
     """
+
+    _axes: ClassVar[int | None] = 0
 
     @abstractmethod
     def _log_odds(self, x: Array) -> Array:
@@ -104,14 +107,16 @@ class UnivariateLaw(eqx.Module):
         """x with P(X <= x) = 1/2."""
         return self._quantile(self._like_parameters(0.0))
 
-    def _like_parameters(self, x: ArrayLike) -> Array:
-        return as_float(x).astype(jax.tree.leaves(self)[0].dtype)
+    def _like_parameters(self, x: ArrayLike, name: str = "x") -> Array:
+        (array,) = as_floats(type(self).__name__, **{name: x})
+        return array.astype(jax.tree.leaves(self)[0].dtype)
 
     def _probability(self, method: str, q: ArrayLike) -> Array:
-        q = self._like_parameters(q)
+        q = self._like_parameters(q, "q")
         if is_concrete(q):
-            require(~((q < 0) | (q > 1)), f"{type(self).__name__}.{method}", "q", "be in [0, 1]",
-                    q, "pass probabilities")  # fmt: skip
+            values = np.asarray(q)
+            require(~((values < 0) | (values > 1)), f"{type(self).__name__}.{method}", "q",
+                    "be in [0, 1]", q, "pass probabilities")  # fmt: skip
         return q
 
 

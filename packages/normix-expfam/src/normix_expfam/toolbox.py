@@ -19,11 +19,15 @@ from ._exponent import reach as reach
 from ._gig_density import log_density as gig_log_density
 from ._gig_density import moments_and_log_density as gig_moments_and_log_density
 from ._gig_distribution import tails as gig_tails
+from ._manual_axes import varying_like as varying_like
 from ._scipy import frozen_parameters as frozen_parameters
 from ._shown import shown as shown
+from ._unbatched import Unbatched as Unbatched
+from ._unbatched import require_unbatched as require_unbatched
 
 __all__ = [
     "Rule",
+    "Unbatched",
     "along",
     "as_float",
     "as_floats",
@@ -37,7 +41,9 @@ __all__ = [
     "positive_scalars",
     "reach",
     "require",
+    "require_unbatched",
     "resolve_backend",
     "scalars",
     "shown",
+    "varying_like",
 ]

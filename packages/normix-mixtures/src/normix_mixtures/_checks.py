@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam.toolbox import as_float, as_floats, is_concrete, require
+from normix_expfam.toolbox import as_floats, is_concrete, require
 
 from ._dispersion import DenseDispersion, Dispersion
 
 
 def vector(owner: str, argument: str, value: Any) -> jax.Array:
     """A finite vector, shape (d,) with d >= 1."""
-    array = as_float(value)
+    (array,) = as_floats(owner, **{argument: value})
     require(array.ndim == 1 and array.shape[0] > 0, owner, argument, "have shape (d,), d >= 1",
             array.shape, "pass a vector")  # fmt: skip
     if is_concrete(array):
@@ -39,7 +39,7 @@ def rows(
     owner: str, x: Any, d: int, dtype: Any, *, name: str = "x"
 ) -> tuple[jax.Array, tuple[int, ...]]:
     """x of shape (..., d) as rows, shape (n, d), with the leading shape."""
-    x = as_float(x).astype(dtype)
+    x = as_floats(owner, **{name: x})[0].astype(dtype)
     require(x.ndim > 0 and x.shape[-1] == d, owner, name, f"have {d} components on its last axis",
             x.shape, "pass observations in rows")  # fmt: skip
     flat = x.reshape(-1, d)
@@ -109,7 +109,7 @@ def matrix_factor(owner: str, sigma: Any, L_Sigma: Any, d: int) -> jax.Array:
             "be given one of the two", "both" if sigma is not None else "neither",
             "pass the dispersion matrix as sigma or its Cholesky factor as L_Sigma")  # fmt: skip
     name = "sigma" if L_Sigma is None else "L_Sigma"
-    matrix = as_float(sigma if L_Sigma is None else L_Sigma)
+    (matrix,) = as_floats(owner, **{name: sigma if L_Sigma is None else L_Sigma})
     require(matrix.shape == (d, d), owner, name, f"have shape ({d}, {d})", matrix.shape,
             "mu has that many components")  # fmt: skip
     if is_concrete(matrix):
@@ -136,7 +136,7 @@ def matrix_factor(owner: str, sigma: Any, L_Sigma: Any, d: int) -> jax.Array:
 
 def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
     """Δ with det Δ = 1, shape (d, d)."""
-    Delta = as_float(Delta)
+    (Delta,) = as_floats(owner, Delta=Delta)
     require(Delta.shape == (d, d), owner, "Delta", f"have shape ({d}, {d})", Delta.shape,
             "beta has that many components")  # fmt: skip
     if is_concrete(Delta):
@@ -157,7 +157,7 @@ def observations(owner: str, X: Any) -> jax.Array:
         ValueError: for another shape, n <= d, and concrete X with values that are not finite,
             constant columns, or columns that are linearly dependent.
     """
-    X = as_float(X)
+    (X,) = as_floats(owner, X=X)
     require(X.ndim == 2 and X.shape[1] > 0, owner, "X", "have shape (n, d)", X.shape,
             "pass observations in rows; X[:, None] for one column")  # fmt: skip
     n, d = X.shape

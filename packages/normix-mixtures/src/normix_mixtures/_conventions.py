@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_bessel import log_kv
@@ -78,9 +79,10 @@ def rates_of_alpha_bar(
             alpha_bar, "it determines them")  # fmt: skip
     order, bar = as_floats(owner, lambda_=lambda_, alpha_bar=alpha_bar)
     if is_concrete(order, bar):
-        require((bar >= 0) & (bar < jnp.inf), owner, "alpha_bar", "be finite and >= 0", alpha_bar,
+        least, power = np.asarray(bar), np.asarray(order)
+        require((least >= 0) & (least < np.inf), owner, "alpha_bar", "be finite and >= 0", alpha_bar,
                 "it is √(χψ)")  # fmt: skip
-        require((bar > 0) | (order > 0) | (order < -1), owner, "alpha_bar",
+        require((least > 0) | (power > 0) | (power < -1), owner, "alpha_bar",
                 "be > 0 for -1 <= λ <= 0", alpha_bar, "E Y = 1 has no limit there")  # fmt: skip
     limit = bar == 0
     inside = jnp.where(limit, 1.0, bar)
@@ -97,9 +99,9 @@ def rates_of_prause(
 ) -> tuple[jax.Array, jax.Array]:
     """(a, b) = (α² - β², δ²) in one dimension; a = 0 where |β| exceeds α by rounding."""
     alpha, beta, delta = as_floats(owner, alpha=alpha, beta=beta, delta=delta)
-    rounding = 4 * jnp.finfo(alpha.dtype).eps * alpha
     if is_concrete(alpha, beta, delta):
-        require((alpha >= 0) & (jnp.abs(beta) <= alpha + rounding), owner, "alpha", "be >= |beta|",
-                alpha, f"beta is {beta}")  # fmt: skip
-        require(delta >= 0, owner, "delta", "be >= 0", delta, "it is √b")
+        steep = np.asarray(alpha)
+        require((steep >= 0) & (np.abs(beta) <= (1 + 4 * jnp.finfo(alpha.dtype).eps) * steep), owner, "alpha",
+                "be >= |beta|", alpha, f"beta is {beta}")  # fmt: skip
+        require(np.asarray(delta) >= 0, owner, "delta", "be >= 0", delta, "it is √b")
     return jnp.maximum((alpha - beta) * (alpha + beta), 0.0), delta**2

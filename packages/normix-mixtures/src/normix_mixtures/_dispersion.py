@@ -3,16 +3,16 @@
 from abc import abstractmethod
 from typing import Any, Self, final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
+from normix_expfam.toolbox import Unbatched
 
 
-class Dispersion(eqx.Module):
+class Dispersion(Unbatched):
     """A positive definite matrix Σ = C Cᵀ, seen through what the mixtures need of it.
 
     Subclasses may hold Σ in any form, for example as factors F Fᵀ + D; C may be any square root.

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import ExponentialFamily, GIGMember, hook, mode_of_log, sample_gig, to_gig
-from normix_expfam.toolbox import gig_log_density
+from normix_expfam.toolbox import gig_log_density, require_unbatched
 
 from ._dispersion import DenseDispersion, Dispersion
 from ._normal_part import NormalPart, dimension_of, normal_part
@@ -91,6 +91,7 @@ class JointNormalMixture(ExponentialFamily):
     @property
     def dimension(self) -> int:
         """The number d of components of X."""
+        require_unbatched(self, "dimension")
         return self.mu.shape[0]
 
     @staticmethod

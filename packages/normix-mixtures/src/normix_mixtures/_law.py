@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import GeneralizedInverseGaussian, GIGMember, to_gig
-from normix_expfam.toolbox import is_concrete, require, shown
+from normix_expfam.toolbox import Unbatched, is_concrete, require, shown
 
 from . import _moments as moments
 from ._checks import dispersion_of, full_rank, indices_of, rows, vector
@@ -27,7 +27,7 @@ from ._transform import log_laplace
 from ._univariate import UnivariateNormalMixture
 
 
-class MixtureLaw(eqx.Module):
+class MixtureLaw(Unbatched):
     """A normal variance-mean mixture f(x), which owns its joint law f(x, y).
 
     X = μ + γ Y + √Y L Z, Z standard normal in d dimensions, Σ = L Lᵀ, Y the subordinator.
@@ -191,8 +191,8 @@ class MixtureLaw(eqx.Module):
         require(values.shape == given.shape, owner, "values", f"have shape {given.shape}",
                 values.shape, "pass one value per index")  # fmt: skip
         mu, gamma, dispersion, law = conditional_parts(self.joint, given, values)
-        if is_concrete(law.b):
-            require((law.b > 0) | (law.p > 0), owner, "values",
+        if is_concrete(law.p, law.b):
+            require(np.asarray(law.b) > 0 or np.asarray(law.p) > 0, owner, "values",
                     "not be μ, where the density is infinite", values,
                     "take other values")  # fmt: skip
         return GeneralizedHyperbolic(JointGeneralizedHyperbolic(mu, gamma, dispersion, law))
@@ -243,8 +243,8 @@ class MixtureLaw(eqx.Module):
                 "pass one point, or batch with equinox.filter_vmap")  # fmt: skip
         found = posterior(*self.joint.subordinator_as_gig(), *self._whitened(x[None, :]))
         p, a, b = (value[0] for value in found)
-        if is_concrete(b):
-            require((b > 0) | (p > 0), owner, "x", "not be μ, where the density is infinite", x,
+        if is_concrete(p, b):
+            require(np.asarray(b) > 0 or np.asarray(p) > 0, owner, "x", "not be μ, where the density is infinite", x,
                     "take another point")  # fmt: skip
         return GeneralizedInverseGaussian(p, a, b, check=False)
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InversionStatus, gig_moments
-from normix_expfam.toolbox import is_concrete, require, resolve_backend, scalars
+from normix_expfam.toolbox import as_floats, is_concrete, require, resolve_backend, scalars
 
 from ._checks import observations, rows, vector, weights_of
 from ._density import at_pole, moments_and_log_density, posterior
@@ -62,7 +62,7 @@ class NormalMixture(MixtureLaw):
         mean = vector(owner, "mean", mean)
         gamma = jnp.zeros_like(mean) if gamma is None else vector(owner, "gamma", gamma)
         spread = _spread(owner, spread).astype(mean.dtype)
-        sigma = jnp.asarray(cov, mean.dtype) - jnp.outer(gamma, gamma) * spread
+        sigma = as_floats(owner, cov=cov)[0].astype(mean.dtype) - jnp.outer(gamma, gamma) * spread
         subordinator = cls._subordinator_of_spread(spread)
         return cls._from_parts(mean - gamma, gamma, sigma, None, subordinator)
 
@@ -131,10 +131,11 @@ class NormalMixture(MixtureLaw):
             ValueError: if X has not shape (n, d) or is concrete and not finite.
         """
         owner = f"{type(self).__name__}.e_step"
-        return self._e_step(self._rows(owner, X), resolve_backend(owner, backend))
+        return self._e_step(self._rows(owner, X), resolve_backend(owner, backend, self, X))
 
     def _rows(self, owner: str, X: ArrayLike) -> Float[Array, "n d"]:
-        shape = np.shape(X)
+        (X,) = as_floats(owner, X=X)
+        shape = X.shape
         require(len(shape) == 2 and shape[1] == self.dimension, owner, "X",
                 f"have shape (n, {self.dimension})", shape,
                 "pass observations in rows")  # fmt: skip
@@ -175,7 +176,7 @@ class NormalMixture(MixtureLaw):
         """
         owner = f"{type(self).__name__}.statistics"
         X = self._rows(owner, X)
-        found = self._e_step(X, resolve_backend(owner, backend))
+        found = self._e_step(X, resolve_backend(owner, backend, self, X))
         weights = weights_of(owner, weights, X)
         return MixtureStatistics.from_rows(X, found, weights, self.mu)
 
@@ -246,7 +247,8 @@ class NormalMixture(MixtureLaw):
         the solver of the JAX one.
         """
         owner = f"{type(self).__name__}.m_step"
-        backend, fixed = resolve_backend(owner, backend), self.check_fixed(owner, fixed)
+        backend = resolve_backend(owner, backend, self, statistics)
+        fixed = self.check_fixed(owner, fixed)
         family = self.joint_family
         eta = statistics.mean_statistics()
         mu = self.mu - statistics.origin if "mu" in fixed else None
@@ -271,7 +273,7 @@ class NormalMixture(MixtureLaw):
 def _spread(owner: str, value: ArrayLike) -> Array:
     (spread,) = scalars(owner, spread=value)
     if is_concrete(spread):
-        require(np.isfinite(spread) & (spread > 0), owner, "spread", "be finite and > 0",
+        require(np.isfinite(spread) & (np.asarray(spread) > 0), owner, "spread", "be finite and > 0",
                 spread, "it is Var Y / (E Y)²")  # fmt: skip
     return spread
 

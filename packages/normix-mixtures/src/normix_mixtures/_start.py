@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from normix_expfam.toolbox import varying_like
+
 _LEAST, _MOST = 0.02, 2.0  # Var Y / (E Y)², where EM is not slow
 _DOMINATED = 0.5  # of n, the kurtosis of a column in which one row is all that counts
 _ROUNDS = 30  # each takes an outlier's share in a scale from s to about √s
@@ -76,4 +78,4 @@ def _without_outliers(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Ar
         u = w / (1 + jnp.mean(square, axis=1))
         return u / jnp.sum(u)
 
-    return jax.lax.fori_loop(0, _ROUNDS, reweighted, w)
+    return jax.lax.fori_loop(0, _ROUNDS, reweighted, varying_like(w, X))

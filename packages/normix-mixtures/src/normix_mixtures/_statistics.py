@@ -2,9 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from normix_expfam.toolbox import Unbatched
 
 
 class PosteriorMoments(NamedTuple):
@@ -23,7 +24,7 @@ class PosteriorMoments(NamedTuple):
     """E [Y given x]."""
 
 
-class MixtureStatistics(eqx.Module):
+class MixtureStatistics(Unbatched):
     """Sums over rows of the expected sufficient statistics of (X - origin, Y).
 
     They add with ``+``, and ``sum`` takes a list of them, so data can be visited in pieces. The

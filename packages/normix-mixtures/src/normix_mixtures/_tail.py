@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from normix_expfam import gig_moments, mode_of_log
-from normix_expfam.toolbox import along
+from normix_expfam.toolbox import along, varying_like
 
 from ._tail_integral import Tails, tails
 
@@ -118,7 +118,7 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
         jnp.clip(goal, -most, most), -infinite, infinite, infinite,
         jnp.zeros_like(target), ~solvable, jnp.array(0),
     )  # fmt: skip
-    t, *_, beyond, _, _ = jax.lax.while_loop(proceed, body, first)
+    t, *_, beyond, _, _ = jax.lax.while_loop(proceed, body, varying_like(first, centre, unit))
     return jnp.where(solvable, (centre + unit * jnp.sinh(t)) * jnp.exp(beyond), odds)
 
 

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam import mode_of_log
-from normix_expfam.toolbox import gig_log_density, gig_tails, reach
+from normix_expfam.toolbox import gig_log_density, gig_tails, reach, varying_like
 
 from ._mills import mills
 
@@ -181,8 +181,9 @@ def _by_trapezoid(p: jax.Array, a: jax.Array, b: jax.Array, found: _Range) -> _S
             grow = jnp.minimum(grow + factor * grow, huge)
         return _Sums(total, density, first, growth)
 
-    none = jnp.zeros_like(step)
-    sums = jax.lax.fori_loop(0, blocks.astype(jnp.int32), block, _Sums(none, none, none, none))
+    none = varying_like(jnp.zeros_like(step), p, a, b, found)
+    first = _Sums(none, none, none, none)
+    sums = jax.lax.fori_loop(0, blocks.astype(jnp.int32), block, first)
     return _Sums(*(step * part for part in sums))
 
 
@@ -220,7 +221,7 @@ def _by_edge(p: jax.Array, a: jax.Array, b: jax.Array, log_mass: jax.Array, foun
             first, growth = first + term * u, growth + term * e
         return _Sums(total, density, first, growth)
 
-    none = jnp.zeros_like(left)
+    none = varying_like(jnp.zeros_like(left), found)
     sums = jax.lax.fori_loop(0, _EDGE_NODES, node, _Sums(none, none, none, none))
     uc = jnp.where(crossed, uc, 0.0)
     both = gig_tails(*(none + value for value in (p, a, b)), found.y1 * jnp.exp(uc))

@@ -137,7 +137,7 @@ class UnivariateNormalMixture(UnivariateLaw):
 
     def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:
         """E exp(i t X) at real t, any shape."""
-        return _characteristic(self, self._like_parameters(t))
+        return _characteristic(self, self._like_parameters(t, "t"))
 
     def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
         """The law of Y given X = x, GIG(p - 1/2, a + γ²/σ², b + (x - μ)²/σ²).
@@ -201,9 +201,10 @@ class UnivariateNormalMixture(UnivariateLaw):
         owner = f"{_NAME}.{method}"
         require(of in ("return", "loss"), owner, "of", "be 'return' or 'loss'", repr(of),
                 "say what X is")  # fmt: skip
-        level = self._like_parameters(level)
+        level = self._like_parameters(level, "level")
         if is_concrete(level):
-            require((level > 0) & (level < 1), owner, "level", "be in (0, 1)", level,
+            values = np.asarray(level)
+            require((values > 0) & (values < 1), owner, "level", "be in (0, 1)", level,
                     "pass a confidence level such as 0.99")  # fmt: skip
         return level
 
@@ -216,7 +217,7 @@ class UnivariateNormalMixture(UnivariateLaw):
         owner = f"{_NAME}.affine"
         scale, shift = scalars(owner, scale=scale, shift=shift)
         if is_concrete(scale):
-            require(scale != 0, owner, "scale", "not be 0", scale, "a constant has no density")
+            require(np.asarray(scale) != 0, owner, "scale", "not be 0", scale, "a constant has no density")
         scale, shift = (x.astype(self.mu.dtype) for x in (scale, shift))
         return UnivariateNormalMixture(
             scale * self.mu + shift, scale * self.gamma, jnp.abs(scale) * self.sigma,
@@ -325,7 +326,7 @@ class UnivariateNormalMixture(UnivariateLaw):
         """
         from scipy import stats
 
-        require(self.b > 0, f"{_NAME}.to_scipy", "b", "be > 0", self.b,
+        require(np.asarray(self.b) > 0, f"{_NAME}.to_scipy", "b", "be > 0", self.b,
                 "scipy.stats has no variance gamma law")  # fmt: skip
         p, alpha, beta, delta, mu = (float(x) for x in self.to_prause()[:5])
         shapes = alpha * delta, beta * delta

@@ -66,7 +66,7 @@ class Exponential(GIGMember):
     @staticmethod
     def _log_base_of(x: Array) -> Float[Array, ""]:
         inside = (x >= 0) & (x < jnp.inf)
-        return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(inside, 0.0, -jnp.inf)).astype(x.dtype)
+        return jnp.where(jnp.isnan(x), x, jnp.where(inside, 0.0, -jnp.inf))
 
     @staticmethod
     def _interior_point(x: Array) -> Array:
@@ -86,7 +86,7 @@ class Exponential(GIGMember):
         inside = (x > 0) & (x < jnp.inf)
         scaled = self.rate * jnp.where(inside, x, 1.0)
         value = scaled + jnp.log(-jnp.expm1(-scaled))
-        beyond = jnp.where(x <= 0, -jnp.inf, jnp.where(x > 0, jnp.inf, jnp.nan))
+        beyond = jnp.where(x <= 0, -jnp.inf, jnp.where(x > 0, jnp.inf, x))
         return jnp.where(inside, value, beyond)
 
     def _quantile(self, log_odds: Array) -> Array:
@@ -108,11 +108,11 @@ class Exponential(GIGMember):
         return jnp.zeros_like(self.rate)
 
     def raw_moment(self, order: ArrayLike) -> Float[Array, "*batch"]:
-        order = self._like_parameters(order)
+        order = self._like_parameters(order, "order")
         exists = order > -1
         safe = jnp.where(exists, order, 0.0)
         value = jnp.exp(jax.scipy.special.gammaln(1 + safe) - safe * jnp.log(self.rate))
-        return jnp.where(exists, value, jnp.where(jnp.isnan(order), jnp.nan, jnp.inf))
+        return jnp.where(exists, value, jnp.where(jnp.isnan(order), order, jnp.inf))
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
         return jax.random.exponential(key, shape, self.rate.dtype) / self.rate

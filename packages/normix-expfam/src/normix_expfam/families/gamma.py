@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
 from normix_expfam._gig_member import GIGMember
+from normix_expfam._manual_axes import varying_like
 from normix_expfam._scipy import parameters_without_location
 
 
@@ -122,7 +123,8 @@ class Gamma(GIGMember):
         return jnp.maximum(self.alpha - 1, 0.0) / self.beta
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape"]:
-        return jax.random.gamma(key, self.alpha, shape, self.alpha.dtype) / self.beta
+        alpha, key = varying_like(self.alpha, key), varying_like(key, self.alpha)
+        return jax.random.gamma(key, alpha, shape, alpha.dtype) / self.beta
 
     def to_scipy(self) -> Any:
         from scipy import stats

@@ -1,0 +1,47 @@
+"""Types under `jax.shard_map`: the start of a loop must vary over the axes that its steps vary over.
+
+Within `jax.shard_map` an array has a set of mesh axes over which it varies, and a constant has none.
+Carries of loops and branches of conditionals must agree in it. Elsewhere the set is empty, and
+nothing here adds an equation. JAX 0.6 knows no such sets.
+"""
+
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+Tree = TypeVar("Tree")
+
+
+def _axes_of(value: Any) -> frozenset[str]:
+    aval = value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    of_axes = getattr(aval, "manual_axis_type", None)  # vma before JAX 0.10
+    found: frozenset[str] = getattr(aval, "vma", None) if of_axes is None else of_axes.varying
+    return found or frozenset()
+
+
+def varying_like(tree: Tree, *others: Any) -> Tree:
+    """The arrays of a tree, which vary over every axis that it or one of the others varies over."""
+    leaves, structure = jax.tree.flatten(tree)
+    axes = frozenset().union(*map(_axes_of, jax.tree.leaves((leaves, others))))
+    if not axes:
+        return tree
+    cast = [_cast(leaf, tuple(sorted(axes - _axes_of(leaf)))) for leaf in leaves]
+    return jax.tree.unflatten(structure, cast)
+
+
+def _cast(value: Any, axes: tuple[str, ...]) -> Any:
+    if not axes:
+        return value
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(value, axes, to="varying")
+    return jax.lax.pvary(value, axes)
+
+
+def error_if(tree: Tree, wrong: Any, message: str) -> Tree:
+    """`equinox.error_if`, whose branches differ in their axes within `jax.shard_map`."""
+    if not any(_axes_of(leaf) for leaf in jax.tree.leaves((tree, wrong))):
+        return eqx.error_if(tree, wrong, message)
+    nothing = eqx.error_if(jnp.zeros(()), wrong, message)
+    return jax.tree.map(lambda leaf: leaf + nothing.astype(leaf.dtype), tree)
