@@ -31,6 +31,14 @@ class Spread(NamedTuple):
         return (1 + self.excess) / self.mean
 
 
+def binary_unit(size: Any, xp: Any = jnp) -> Any:
+    """The power of 2 in (size/2, size], so that quotients by it are exact; 1 where the size is 0."""
+    size = xp.where(size > 0, size, 1.0)
+    if xp is jnp:
+        size = jax.lax.stop_gradient(size)
+    return size / (2 * xp.frexp(size)[0])
+
+
 def spread(y: Any, weights: Any, xp: Any = jnp) -> Spread:
     """The spread of y > 0, shape (n,), with weights of that shape or None.
 
@@ -42,13 +50,10 @@ def spread(y: Any, weights: Any, xp: Any = jnp) -> Spread:
         # in units of the largest: sums of large weights need not be numbers
         share = weights / xp.max(weights)
         share = share / xp.sum(share)
-    # in a unit that is a power of 2, so that nothing rounds and sums stay numbers
+    # in a unit in which sums stay numbers
     largest = xp.max(xp.where(share > 0, y, 0.0))
-    if xp is jnp:
-        largest = jax.lax.stop_gradient(largest)
-    unit = largest / xp.frexp(largest)[0]
-    y = y / unit
-    top = largest / unit
+    unit = binary_unit(largest, xp)
+    y, top = y / unit, largest / unit
     # again about the first mean, which is near the largest value to rounding of that
     mean = top + share @ (y - top)
     mean = mean + share @ (y - mean)
