@@ -1,8 +1,10 @@
 """The inverse Gaussian law."""
 
+import math
 from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
@@ -94,13 +96,12 @@ class InverseGaussian(GIGMember):
     def _mean_log(self) -> Float[Array, ""]:
         """E log Y, with that of Y/μ ~ GIG(-1/2, φ, φ), φ = λ/μ."""
         phi = self.lam / self.mu
-        # for small φ it is log φ + log 2 + 0.5772... + O(φ log φ)
-        least = 4 * jnp.finfo(phi.dtype).tiny
-        small = phi < least
-        safe = jnp.where(small, least, phi)
-        beyond = jnp.log(self.lam) - jnp.log(self.mu) - jnp.log(safe)
+        # E log(Y/λ) differs from its limit at φ = 0, Y = λ/χ², by O(φ log φ)
+        small = phi < jnp.finfo(phi.dtype).tiny ** 0.5
+        safe = jnp.where(small, 1.0, phi)
         scaled = gig_moments(jnp.full_like(phi, -0.5), safe, safe).log_y
-        return jnp.log(self.mu) + scaled + jnp.where(small, beyond, 0.0)
+        limit = jnp.log(self.lam) + (float(np.euler_gamma) + math.log(2))
+        return jnp.where(small, limit, jnp.log(self.mu) + scaled)
 
     def _mean(self) -> Float[Array, "2"]:
         return jnp.stack([1 / self.mu + 1 / self.lam, self.mu])
