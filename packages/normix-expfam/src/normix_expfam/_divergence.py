@@ -6,7 +6,7 @@ KL(p‖q) = B(θ_q, θ_p). With θ_m = α θ_p + (1-α) θ_q, Rényi's divergenc
 (α B(θ_p, θ_m) + (1-α) B(θ_q, θ_m)) / (1-α) (Nielsen & Nock 2011, "On Rényi and Tsallis entropies
 and divergences for exponential families"). These forms lose nothing for distributions that are
 close, where the terms of B cancel: there B is integrated, as ∫_0^1 (1-s) δᵀ ∇²ψ(y + s δ) δ ds.
-The terms are also large where a distribution is concentrated; families of such have B in closed form.
+The terms are also large where a distribution is concentrated; such families have closed forms.
 """
 
 from functools import cache, partial

@@ -455,8 +455,8 @@ class ExponentialFamily(eqx.Module):
     def kl_divergence(self, other: Self) -> Float[Array, ""]:
         """Kullback-Leibler divergence E log f(X)/f_other(X) >= 0 for X of this law, in nats.
 
-        With θ' that of the other law it is `ψ(θ') - ψ(θ) - (θ' - θ)·η`, which is evaluated in a form
-        that keeps its digits where the terms are large or the two are close.
+        With θ' that of the other law it is `ψ(θ') - ψ(θ) - (θ' - θ)·η`, evaluated in a form that
+        keeps its digits where the terms are large or the two are close.
 
         Raises:
             TypeError: if other is of another family.

@@ -98,10 +98,10 @@ def _remainder_divergence(start: jax.Array, end: jax.Array, step: jax.Array) -> 
     far = stirling(0, far_end) - stirling(0, start) - stirling(1, start) * far_step
     step = jnp.where(near, step, 0.0)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    nodes = (nodes + 1) / 2
-    weights = jnp.asarray(weights / 2 * (1 - nodes), start.dtype)
-    curvature = stirling(2, start + jnp.asarray(nodes, start.dtype) * step)
-    return jnp.where(near, step * step * jnp.sum(weights * curvature), far)
+    at = jnp.asarray((1 + nodes) / 2, start.dtype)
+    share = jnp.asarray(weights * (1 - nodes) / 4, start.dtype)
+    curvature = stirling(2, start + at * step)
+    return jnp.where(near, step * step * jnp.sum(share * curvature), far)
 
 
 def gamma_renyi(p: ShapeRate, q: ShapeRate, order: jax.Array) -> jax.Array:

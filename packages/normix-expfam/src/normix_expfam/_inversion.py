@@ -273,7 +273,7 @@ def solve_target(
     inverse_gamma = feasible & ~degenerate & (mirror > 1) & (excess * (mirror - 1) >= 1)
 
     interior = feasible & ~degenerate & ~gamma & ~inverse_gamma
-    gaps = _Gaps(*(jnp.where(interior, x, 0.5) for x in (lower, upper)), noise)
+    gaps = _Gaps(jnp.where(interior, lower, 0.5), jnp.where(interior, upper, 0.5), noise)
     concentration = 0.5 / gaps.log_mean
     p0, a0, b0 = jnp.zeros_like(concentration), concentration, concentration
     s = jnp.sqrt(y) / jnp.sqrt(inverse_y)

@@ -41,7 +41,7 @@ class MLEResult(eqx.Module, Generic[Model]):
     """Number of classical parameters that were estimated."""
 
     def __repr__(self) -> str:
-        status = self.status
+        status: Any = self.status
         if jnp.ndim(status) == 0 and is_concrete(status):
             status = InversionStatus(int(status))
         return shown(eqx.tree_at(lambda result: result.status, self, status))

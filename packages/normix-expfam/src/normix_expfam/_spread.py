@@ -32,7 +32,7 @@ class Spread(NamedTuple):
 
 
 def binary_unit(size: Any, xp: Any = jnp) -> Any:
-    """The power of 2 in (size/2, size], so that quotients by it are exact; 1 where the size is 0."""
+    """The power of 2 in (size/2, size], by which quotients are exact; 1 where the size is 0."""
     size = xp.where(size > 0, size, 1.0)
     if xp is jnp:
         size = jax.lax.stop_gradient(size)

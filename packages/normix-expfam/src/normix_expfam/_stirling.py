@@ -1,6 +1,7 @@
 """The remainder of Stirling's formula, which stays accurate where log Γ is large.
 
-log Γ(x) = (x - ½) log x - x + ½ log 2π + δ(x) with δ(x) ~ Σ B_2k / (2k (2k-1) x^(2k-1)), DLMF 5.11.1.
+log Γ(x) = (x - ½) log x - x + ½ log 2π + δ(x) with δ(x) ~ Σ B_2k / (2k (2k-1) x^(2k-1)),
+DLMF 5.11.1.
 """
 
 from functools import cache, partial

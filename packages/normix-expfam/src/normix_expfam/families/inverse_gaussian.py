@@ -117,8 +117,8 @@ class InverseGaussian(GIGMember):
         return self._renyi(other, jnp.ones_like(self.mu))
 
     def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
-        # in λ the divergence is that of -½ log λ; in the means it is the Jensen gap of λ/μ, which is
-        # the root of λ · λ/μ², with its difference of squares
+        # in λ the divergence is that of -½ log λ; in the means it is the Jensen gap of λ/μ, the
+        # root of λ · λ/μ², as a quotient with its difference of squares
         rest = 1 - order
         apart = self.lam - other.lam
         lam = other.lam + order * apart

@@ -140,11 +140,9 @@ class MultivariateNormal(ExponentialFamily):
         # where the other is standard normal, means are not large beside spreads
         shift, apart = self._seen_from(other)
         eye = jnp.eye(shift.shape[0], dtype=shift.dtype)
-        pair = (
-            type(self)(mu, factor, check=False).natural_params()
-            for mu, factor in ((shift, eye + apart), (jnp.zeros_like(shift), eye))
-        )
-        return renyi(type(self), *pair, order)
+        law = type(self)(shift, eye + apart, check=False).natural_params()
+        standard = type(self)(jnp.zeros_like(shift), eye, check=False).natural_params()
+        return renyi(type(self), law, standard, order)
 
     def _seen_from(self, other: Self) -> tuple[Array, Array]:
         """L'⁻¹(μ - μ') and L'⁻¹(L - L') for the other's μ' and L'."""
