@@ -3,10 +3,11 @@
 import gzip
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 
-from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian
+from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, InversionStatus
 
 FAMILIES = [Gamma, InverseGamma, InverseGaussian, GIG]
 
@@ -82,3 +83,85 @@ MISTAKES = {
 def test_mistakes_name_class_argument_rule_and_remedy(family, x, weights, message):
     with pytest.raises(ValueError, match=rf"^{family.__name__}\.fit_mle: {message}"):
         family.fit_mle(x, weights)
+
+
+SPREADS = {
+    "cv 1e-3": (1000, 1, np.float64),
+    "cv 1e-6": (1, 1e-6, np.float64),
+    "float32": (1000, 1, np.float32),
+    "huge": (3e300, 1e300, np.float64),
+    "tiny": (3e-300, 1e-301, np.float64),
+}
+
+
+def shapes_of(x, weights):
+    """α of the gamma and inverse gamma fits and λ of the inverse Gaussian fit, with 60 digits."""
+    x, weights = [mpmath.mpf(float(v)) for v in x], [mpmath.mpf(float(w)) for w in weights]
+    n = sum(weights)
+    mean = sum(w * v for v, w in zip(x, weights, strict=True)) / n
+    mean_log = sum(w * mpmath.log(v) for v, w in zip(x, weights, strict=True)) / n
+    inverse = sum(w / v for v, w in zip(x, weights, strict=True)) / n
+
+    def shape(gap):
+        return mpmath.findroot(lambda a: mpmath.log(a) - mpmath.digamma(a) - gap, 1 / (2 * gap))
+
+    upper = mpmath.log(inverse) + mean_log
+    return shape(mpmath.log(mean) - mean_log), shape(upper), mean / (mean * inverse - 1)
+
+
+def sample_of(mean, deviation, dtype, n=60):
+    x = np.random.default_rng(3).normal(mean, deviation, n).astype(dtype)
+    return np.abs(x), np.random.default_rng(4).integers(0, 3, n).astype(dtype)
+
+
+BOTH = ["jax", pytest.param("cpu", marks=pytest.mark.cpu)]
+
+
+@pytest.mark.parametrize("backend", BOTH)
+@pytest.mark.parametrize("case", SPREADS.values(), ids=SPREADS)
+def test_fits_to_data_of_small_spread_and_any_size_keep_all_digits(case, backend):
+    x, weights = sample_of(*case)
+    with mpmath.workdps(60):
+        exact = [float(value) for value in shapes_of(x, weights)]
+    found = [family.fit_mle(x, weights, backend=backend) for family in FAMILIES[:3]]
+    found = [float(found[0].alpha), float(found[1].alpha), float(found[2].lam)]
+    np.testing.assert_allclose(found, exact, rtol=100 * np.finfo(case[-1]).eps)
+
+
+def test_data_that_vary_in_the_last_digits_have_a_fit():
+    x = np.array([10, 10, 10.0000001])
+    with mpmath.workdps(60):
+        exact = shapes_of(x, np.ones(3))
+    assert float(Gamma.fit_mle(x).alpha) == pytest.approx(float(exact[0]), rel=1e-12)
+    assert float(InverseGamma.fit_mle(x).alpha) == pytest.approx(float(exact[1]), rel=1e-12)
+    assert float(InverseGaussian.fit_mle(x).lam) == pytest.approx(float(exact[2]), rel=1e-12)
+
+
+@pytest.mark.parametrize("backend", BOTH)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_gig_fits_to_data_of_small_spread_are_the_limit_or_better(dtype, backend):
+    """Normal data have less skewness than every GIG distribution of their spread."""
+    x, _ = sample_of(1000, 1, dtype, 200)
+    law, gamma, inverse = (f.fit_mle(x, backend=backend) for f in (GIG, Gamma, InverseGamma))
+    limits = {"a": (float(inverse.alpha), float(inverse.beta)),
+              "b": (float(gamma.alpha), float(gamma.beta))}  # fmt: skip
+    zero = "a" if law.a == 0 else "b"
+    assert float(getattr(law, zero)) == 0
+    np.testing.assert_allclose(
+        (abs(float(law.p)), float(law.a + law.b) / 2), limits[zero], rtol=100 * np.finfo(dtype).eps
+    )
+
+
+def test_a_concentrated_gig_fit_inside_the_family_is_a_stationary_point():
+    """The order is determined by the third moment, some 1e-9 of the mean here."""
+    truth = GIG(2e5, 3e6, 2e6)
+    x = np.asarray(truth.ppf((np.arange(400) + 0.5) / 400))
+    found = GIG.mle(x)
+    assert found.status == InversionStatus.CONVERGED
+    slope = jax.grad(lambda law: np.float64(1) * law.log_prob(x).sum())(found.model)
+    deviations = found.standard_errors
+    for name in ("p", "a", "b"):
+        # in standard errors, of which the three differ in common
+        assert abs(float(getattr(slope, name) * deviations[name])) < 1e-2
+    members = [family.mle(x).log_likelihood for family in FAMILIES[:3]]
+    assert all(found.log_likelihood >= value - 1e-6 for value in members)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
-from normix_expfam.toolbox import Unbatched
+from normix_expfam.toolbox import Unbatched, shown
 
 
 class Dispersion(Unbatched):
@@ -17,6 +17,9 @@ class Dispersion(Unbatched):
 
     Subclasses may hold Σ in any form, for example as factors F Fᵀ + D; C may be any square root.
     """
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @abstractmethod
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

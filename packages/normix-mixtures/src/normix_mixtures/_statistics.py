@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam.toolbox import Unbatched
+from normix_expfam.toolbox import Unbatched, shown
 
 
 class PosteriorMoments(NamedTuple):
@@ -55,6 +55,9 @@ class MixtureStatistics(Unbatched):
 
     xx_inverse_y: Float[Array, "d d"]
     """Σ (x - origin)(x - origin)ᵀ E 1/Y."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @classmethod
     def from_rows(
