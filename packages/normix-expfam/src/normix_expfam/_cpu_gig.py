@@ -127,6 +127,8 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
         RuntimeError: if L-BFGS-B ends away from a stationary point.
     """
     log_y, inverse_y, y = (float(x) for x in eta)
+    heavy = y == np.inf  # the maximum is then on a = 0, and E Y plays no part in it
+    y = np.exp(log_y + 1) if heavy else y
     owner = "GeneralizedInverseGaussian (cpu)"
     finite = np.all(np.isfinite([log_y, inverse_y, y]))
     feasible = finite and inverse_y > 0 and y > 0 and -np.log(inverse_y) < log_y < np.log(y)
@@ -135,9 +137,9 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
     s, mean = np.sqrt(y / inverse_y), np.sqrt(y * inverse_y)
     centred = log_y - np.log(s)
     alpha, mirror = _gamma_shape(np.log(mean) - centred), _gamma_shape(np.log(mean) + centred)
-    if alpha > 1 and mean**2 * (alpha - 1) >= alpha:
+    if not heavy and alpha > 1 and mean**2 * (alpha - 1) >= alpha:
         return alpha, 2 * alpha / y, 0.0
-    if mirror > 1 and mean**2 * (mirror - 1) >= mirror:
+    if heavy or (mirror > 1 and mean**2 * (mirror - 1) >= mirror):
         return -mirror, 0.0, 2 * mirror / inverse_y
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:

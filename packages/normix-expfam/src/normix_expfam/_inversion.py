@@ -186,7 +186,8 @@ def solve_gig(
     forward and reverse mode, by dθ = (∇²ψ)⁻¹ dη inside and by the closed form on the boundary.
 
     Args:
-        eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64.
+        eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64; E Y may be inf, which puts the
+            maximum on a = 0.
         start: (p, a, b) to start Newton from, for a sequence of similar problems; laws on the
             boundary are no start and are replaced by the default.
         max_steps: most evaluations of ψ with its derivatives.
@@ -204,6 +205,9 @@ def solve_gig(
         ([1.0, 2.0, 3.0], 'CONVERGED')
     """
     log_y, inverse_y, y = eta[0], eta[1], eta[2]
+    # with a > 0 the likelihood is 0, and E Y plays no part in that of a = 0
+    heavy = y == jnp.inf
+    y = jnp.where(heavy, jnp.exp(log_y + 1), y)
     log_s = (jnp.log(y) - jnp.log(inverse_y)) / 2
     log_mean = (jnp.log(y) + jnp.log(inverse_y)) / 2
     centred = log_y - log_s
@@ -215,8 +219,9 @@ def solve_gig(
     alpha = gamma_shape(jnp.where(feasible, log_mean - centred, 1.0))
     mirror = gamma_shape(jnp.where(feasible, log_mean + centred, 1.0))
     squared = jnp.exp(2 * log_mean)  # E Y · E 1/Y >= α/(α-1)
-    gamma = feasible & ~degenerate & (alpha > 1) & (squared * (alpha - 1) >= alpha)
-    inverse_gamma = feasible & ~degenerate & (mirror > 1) & (squared * (mirror - 1) >= mirror)
+    gamma = feasible & ~degenerate & ~heavy & (alpha > 1) & (squared * (alpha - 1) >= alpha)
+    beyond = (mirror > 1) & (squared * (mirror - 1) >= mirror)
+    inverse_gamma = feasible & ~degenerate & (heavy | beyond)
 
     interior = feasible & ~degenerate & ~gamma & ~inverse_gamma
     log_mean_safe = jnp.where(interior, log_mean, 0.5)
