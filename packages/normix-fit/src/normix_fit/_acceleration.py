@@ -10,7 +10,8 @@ linear combinations of statistics need no coordinates for (p, a, b).
   η + 2 s r + s² v with r = G(η) - η, v = G(G(η)) - G(η) - r and s = |r|/|v|.
 
 Lengths are taken over log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y, whose rest is wide and says
-nothing more. An E Y that is infinite stays so and has no length. Whether an extrapolation is taken is for the likelihood to decide.
+nothing more. An E Y that is infinite stays so and has no length. Whether an extrapolation is taken
+is for the likelihood to decide.
 """
 
 from typing import Literal, NamedTuple, Self

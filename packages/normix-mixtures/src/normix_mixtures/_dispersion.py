@@ -68,14 +68,7 @@ class Dispersion(eqx.Module):
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
-        return DenseDispersion(gram_factor((A @ self.cholesky()).T))
-
-
-def gram_factor(B: Float[Array, "n d"]) -> Float[Array, "d d"]:
-    """The Cholesky factor of Bᵀ B without forming it, which would lose half of the digits."""
-    R = jnp.linalg.qr(B, mode="r")
-    sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
-    return R.T * sign[None, :]
+        return DenseDispersion.from_gram((A @ self.cholesky()).T)
 
 
 @final
@@ -99,6 +92,13 @@ class DenseDispersion(Dispersion):
     def from_matrix(cls, sigma: Float[Array, "d d"]) -> Self:
         """From Σ, symmetric positive definite; nan in the factor where it is not."""
         return cls(jnp.linalg.cholesky(sigma))
+
+    @classmethod
+    def from_gram(cls, B: Float[Array, "n d"]) -> Self:
+        """Bᵀ B without forming it, which would lose half of the digits; B of full column rank."""
+        R = jnp.linalg.qr(B, mode="r")
+        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
+        return cls(R.T * sign[None, :])
 
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return jax.scipy.linalg.solve_triangular(self.L_Sigma, x.T, lower=True).T
