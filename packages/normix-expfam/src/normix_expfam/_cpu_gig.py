@@ -137,7 +137,7 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
         RuntimeError: if L-BFGS-B ends away from a stationary point.
     """
     log_y, inverse_y, y = (float(x) for x in eta)
-    feasible = np.all(np.isfinite([log_y, inverse_y, y])) and inverse_y > 0 and y > 0
+    feasible = np.all(np.isfinite([log_y, inverse_y])) and inverse_y > 0 and y > 0
     feasible = feasible and -np.log(inverse_y) < log_y < np.log(y)
     require(bool(feasible), _OWNER, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
             "pass the mean of (log y, 1/y, y) over data that vary")  # fmt: skip
@@ -150,16 +150,18 @@ def solve_gaps(
     """The same for log E Y - E log Y and log E 1/Y + E log Y in place of E log Y.
 
     Raises:
-        ValueError: if a gap is not positive and finite.
+        ValueError: if a gap is not positive and finite, where E Y is.
         RuntimeError: as `solve`.
     """
+    heavy = y == np.inf  # the maximum is then on a = 0, and E Y plays no part in it
+    lower = 1.0 if heavy else lower
     require(0 < lower < np.inf and 0 < upper < np.inf, _OWNER, "x", "vary", (lower, upper),
             "the maximum is a point mass, which is no distribution of the family")  # fmt: skip
     s, log_mean, centred = np.sqrt(y) / np.sqrt(inverse_y), (lower + upper) / 2, (upper - lower) / 2
     alpha, mirror, excess = _gamma_shape(lower), _gamma_shape(upper), np.expm1(2 * log_mean)
-    if alpha > 1 and excess * (alpha - 1) >= 1:
+    if not heavy and alpha > 1 and excess * (alpha - 1) >= 1:
         return alpha, 2 * alpha / y, 0.0
-    if mirror > 1 and excess * (mirror - 1) >= 1:
+    if heavy or (mirror > 1 and excess * (mirror - 1) >= 1):
         return -mirror, 0.0, 2 * mirror / inverse_y
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:

@@ -27,16 +27,18 @@ def solve_gig_of_order(p: jax.Array, inverse_y: jax.Array, y: jax.Array) -> GIGS
     Args:
         p: the order, a number.
         inverse_y: E 1/Y > 0, a number.
-        y: E Y > 1 / E 1/Y, a number.
+        y: E Y > 1 / E 1/Y, a number; inf puts the maximum on a = 0, for p < 0.
 
     Returns:
         `GIGSolution`; on INFEASIBLE the parameters are nan.
     """
+    heavy = (y == jnp.inf) & (p < 0)
+    y = jnp.where(heavy, 2 / inverse_y, y)
     spread = y * inverse_y - 1
     eps = jnp.finfo(y.dtype).eps
     feasible = jnp.isfinite(spread) & (y > 0) & (inverse_y > 0) & (spread > 0) & jnp.isfinite(p)
     degenerate = feasible & (spread < eps ** (2 / 3))
-    at_limit = feasible & (jnp.abs(p) > 1) & (spread * (jnp.abs(p) - 1) >= 1)
+    at_limit = feasible & (heavy | ((jnp.abs(p) > 1) & (spread * (jnp.abs(p) - 1) >= 1)))
     interior = feasible & ~degenerate & ~at_limit
     log_omega, good, steps = _log_omega(p, jnp.where(interior, spread, 1.0), interior)
     omega = jnp.exp(jnp.where(interior, log_omega, 0.0))

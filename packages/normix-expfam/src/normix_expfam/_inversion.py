@@ -229,7 +229,8 @@ def solve_gig(
     forward and reverse mode, by dθ = (∇²ψ)⁻¹ dη inside and by the closed form on the boundary.
 
     Args:
-        eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64.
+        eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64; E Y may be inf, which puts the
+            maximum on a = 0.
         start: (p, a, b) to start Newton from, for a sequence of similar problems; laws on the
             boundary are no start and are replaced by the default.
         max_steps: most evaluations of ψ with its derivatives.
@@ -260,6 +261,10 @@ def solve_target(
 ) -> GIGSolution:
     """`solve_gig` of statistics that are given by their gaps."""
     y, inverse_y, lower, upper, noise = target
+    # with a > 0 the likelihood is 0, and E Y plays no part in that of a = 0
+    heavy = y == jnp.inf
+    y = jnp.where(heavy, jnp.exp(upper + 1) / inverse_y, y)
+    lower = jnp.where(heavy, 1.0, lower)
     log_mean = (lower + upper) / 2
     finite = jnp.isfinite(lower) & jnp.isfinite(upper)
     feasible = finite & (y > 0) & (inverse_y > 0) & (lower > 0) & (upper > 0)
@@ -269,8 +274,9 @@ def solve_target(
     mirror = gamma_shape(jnp.where(feasible, upper, 1.0))
     # E Y · E 1/Y >= α/(α-1)
     excess = jnp.expm1(2 * log_mean)
-    gamma = feasible & ~degenerate & (alpha > 1) & (excess * (alpha - 1) >= 1)
-    inverse_gamma = feasible & ~degenerate & (mirror > 1) & (excess * (mirror - 1) >= 1)
+    gamma = feasible & ~degenerate & ~heavy & (alpha > 1) & (excess * (alpha - 1) >= 1)
+    beyond = (mirror > 1) & (excess * (mirror - 1) >= 1)
+    inverse_gamma = feasible & ~degenerate & (heavy | beyond)
 
     interior = feasible & ~degenerate & ~gamma & ~inverse_gamma
     gaps = _Gaps(jnp.where(interior, lower, 0.5), jnp.where(interior, upper, 0.5), noise)

@@ -10,7 +10,8 @@ linear combinations of statistics need no coordinates for (p, a, b).
   η + 2 s r + s² v with r = G(η) - η, v = G(G(η)) - G(η) - r and s = |r|/|v|.
 
 Lengths are taken over log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y, whose rest is wide and says
-nothing more. Whether an extrapolation is taken is for the likelihood to decide.
+nothing more. An E Y that is infinite stays so and has no length. Whether an extrapolation is taken
+is for the likelihood to decide.
 """
 
 from typing import Literal, NamedTuple, Self
@@ -46,7 +47,7 @@ class Memory(NamedTuple):
         """With one more pair, in the place of the oldest."""
         place = self.pushes % self.outputs.shape[0]
         return type(self)(
-            self.residuals.at[place].set(_measured(output) - _measured(eta)),
+            self.residuals.at[place].set(_measured(output - eta)),
             self.outputs.at[place].set(output),
             jnp.where(self.pushes % 2 == 0, eta, self.even),
             self.pushes + 1,
@@ -69,10 +70,11 @@ class Memory(NamedTuple):
         return self._replace(pushes=jnp.where(dropped, 0, self.pushes))
 
 
-def _measured(eta: Float[Array, " k"]) -> Float[Array, " r"]:
-    d = round((eta.shape[0] - 2) ** 0.5) - 1
-    squares = jnp.diagonal(eta[3 + 2 * d :].reshape(d, d))
-    return jnp.concatenate([eta[: 3 + 2 * d], squares])
+def _measured(change: Float[Array, " k"]) -> Float[Array, " r"]:
+    d = round((change.shape[0] - 2) ** 0.5) - 1
+    squares = jnp.diagonal(change[3 + 2 * d :].reshape(d, d))
+    measured = jnp.concatenate([change[: 3 + 2 * d], squares])
+    return jnp.where(jnp.isfinite(measured), measured, 0.0)
 
 
 def extrapolated(memory: Memory, kind: Acceleration) -> tuple[Float[Array, " k"], Array]:
@@ -90,11 +92,12 @@ def extrapolated(memory: Memory, kind: Acceleration) -> tuple[Float[Array, " k"]
         length = jnp.linalg.norm(_measured(v))
         s = jnp.linalg.norm(_measured(r)) / jnp.where(length > 0, length, 1.0)
         s = jnp.clip(s, 1.0, _LONGEST)
-        return jnp.where(ready, memory.even + 2 * s * r + s * s * v, plain), ready
+        target = memory.even + 2 * s * r + s * s * v
+        return jnp.where(ready & jnp.isfinite(plain), target, plain), ready
     places = jnp.arange(m, dtype=memory.pushes.dtype)
     used = (places < memory.pushes) & (places != last)
     differences = jnp.where(used[:, None], memory.residuals - memory.residuals[last][None, :], 0.0)
     c = jnp.linalg.lstsq(differences.T, -memory.residuals[last], rcond=_RANK)[0]
     c = jnp.where(used, c, 0.0)
     target = (1 - jnp.sum(c)) * plain + c @ memory.outputs
-    return target, memory.pushes > 1
+    return jnp.where(jnp.isfinite(plain), target, plain), memory.pushes > 1

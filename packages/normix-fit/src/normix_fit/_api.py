@@ -90,11 +90,13 @@ def fit_all(
 ) -> dict[str, EMResult]:
     """Fit several families to the same data, in the order given.
 
-    The generalized hyperbolic family contains the others. Should its fit end below one of
-    them, by the gain left at convergence or in another local maximum, it is continued from the
-    best of them, so that the comparison is one of nested families. Its iterations and seconds
-    are then those of both parts. A fit whose likelihood has no maximum (`EMResult.comparable`)
-    takes no part in this; `rank` puts such fits last.
+    The generalized hyperbolic family contains the others. If its fit ends below one of them, by
+    the gain left at convergence or in another local maximum, it is continued from the best of
+    them, so that the comparison is one of nested families. It is continued as well if its own
+    likelihood went on without bound and that of another did not. Its iterations and seconds are
+    then those of both parts, and its status is that of the second. The fit of another family
+    whose likelihood has no maximum (`EMResult.comparable`) is no start for this; `rank` puts
+    such fits last.
 
     Args:
         X: observations, shape (n, d), n > d.
@@ -127,26 +129,36 @@ def fit_all(
         )
     bounded = [result for result in results.values() if result.comparable]
     if "gh" in results and bounded:
+        first = results["gh"]
         best = max(bounded, key=lambda result: result.log_likelihood)
-        if best.log_likelihood > results["gh"].log_likelihood:
+        below = best.log_likelihood > first.log_likelihood
+        if below or not first.comparable:
             start = to_generalized_hyperbolic(best.model)
             fitter = BatchEMFitter(callback=_named(callback, "gh"), **options)
             further = fitter.fit(start, X, weights)
-            if further.comparable and further.log_likelihood > results["gh"].log_likelihood:
-                results["gh"] = _continued(results["gh"], further, start)
+            if below or further.comparable:
+                results["gh"] = _continued(first, further, start)
     return results
 
 
 def _continued(first: EMResult, second: EMResult, start: NormalMixture) -> EMResult:
-    """The account of both fits as one, the move to the second start counted as an iteration."""
-    jump = np.asarray(relative_change(first.model.normalize(), start.normalize()))
+    """The account of both fits as one, the move to the second start counted as an iteration.
+
+    Where the first ended above the second start, at no maximum, its history is left out.
+    """
+    history, changes, n_iter = second.log_likelihoods, second.param_changes, second.n_iter
+    if first.log_likelihood <= history[0]:
+        jump = np.asarray(relative_change(first.model.normalize(), start.normalize()))
+        history = np.concatenate([first.log_likelihoods, history])
+        changes = np.concatenate([first.param_changes, jump[None], changes])
+        n_iter = first.n_iter + 1 + n_iter
     return EMResult(
         model=second.model,
         status=second.status,
-        n_iter=first.n_iter + 1 + second.n_iter,
+        n_iter=n_iter,
         log_likelihood=second.log_likelihood,
-        log_likelihoods=np.concatenate([first.log_likelihoods, second.log_likelihoods]),
-        param_changes=np.concatenate([first.param_changes, jump[None], second.param_changes]),
+        log_likelihoods=history,
+        param_changes=changes,
         elapsed=first.elapsed + second.elapsed,
         n_observations=second.n_observations,
         n_evaluations=first.n_evaluations + second.n_evaluations,

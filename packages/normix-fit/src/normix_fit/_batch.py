@@ -64,7 +64,7 @@ class BatchEMFitter(eqx.Module):
         symmetric: γ = 0.
         fixed: parameters that are held: "mu", "subordinator", and "p" of a generalized
             hyperbolic, "alpha" of a variance gamma or normal inverse gamma law; names keep the
-            start's values, a mapping such as ``{"p": 1.0}`` gives them.
+            values of the (first) start, a mapping such as ``{"p": 1.0}`` gives them.
         e_step_backend: "jax" or "cpu" (NumPy/SciPy, float64).
         m_step_backend: the same for the M-step.
         callback: called on the host as ``callback(n_iter, log_likelihood)`` every few
@@ -165,25 +165,29 @@ class BatchEMFitter(eqx.Module):
         jacobian = float(data.total) * units.log_jacobian
         plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, self.symmetric, names)
 
-        normal = None if names else normal_law(data)
+        normal = None if names else normal_law(data, starts[0].joint.dispersion)
         of_interest = jnp.asarray(-jnp.inf, X.dtype)
         if normal is not None and self.stop_near_normal:
             held = X.shape[1] if self.symmetric else 0
             of_interest = normal.likelihood_of_interest(starts[0], held)
+        starts = [starts[0], *(self._as_held(start, starts[0]) for start in starts[1:])]
         prepared = [self._prepared(start, units) for start in starts]
         state = self._run(prepared, data, plan, of_interest, jacobian)
         if int(state.taken) == 0:
             require(False, owner, "model", "give the data a finite likelihood",
                     Status(int(state.status)).message,
                     f"start from {type(starts[0]).__name__}.default_init(X)")  # fmt: skip
-        if normal is not None:
+        if normal is not None and bool(normal.near):
             state = _not_below_normal(state, data, plan, normal)
         count = int(state.taken)
         history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
+        fitted, status = from_standard(state.model, units), _final_status(state, of_interest)
+        if not status.converged:
+            history = _ending_at(history, _log_likelihood(fitted, X, w))
         held_names = (*names, "gamma") if self.symmetric else names
         return {
-            "model": from_standard(state.model, units),
-            "status": _final_status(state, of_interest),
+            "model": fitted,
+            "status": status,
             "n_iter": count - 1,
             "n_evaluations": int(state.evaluated),
             "log_likelihood": float(history[-1]),
@@ -192,6 +196,10 @@ class BatchEMFitter(eqx.Module):
             "n_observations": X.shape[0] if w is None else float(data.total),
             "fixed": held_names,
         }
+
+    def _as_held(self, start: NormalMixture, first: NormalMixture) -> NormalMixture:
+        """A further start with what is held by name at the values of the first."""
+        return start if isinstance(self.fixed, Mapping) else start.with_fixed_of(first, self.fixed)
 
     def _prepared(self, start: NormalMixture, units: Units) -> NormalMixture:
         """The start in standard coordinates, with what is held as it is held."""
@@ -257,10 +265,14 @@ def _observed(
 
 
 def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -> State:
-    """The law next to the normal one, if the data are no heavier-tailed and it is more likely."""
+    """The member next to the normal distribution if it is more likely, for near-normal rows.
+
+    An unbounded likelihood stays one: the normal distribution is not its maximum.
+    """
     last = _last_log_likelihood(state)
     full = int(state.taken) >= len(state.log_likelihoods)
-    if full or not last < float(normal.log_likelihood):
+    unbounded = int(state.status) == Status.UNBOUNDED
+    if full or unbounded or not last < float(normal.log_likelihood):
         return state
     limit = normal.as_mixture(state.model)
     value = evaluate(limit, data, plan).log_likelihood
@@ -277,6 +289,23 @@ def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -
     )
 
 
+def _log_likelihood(
+    model: NormalMixture, X: Float[Array, "n d"], w: Float[Array, " n"] | None
+) -> float:
+    each = np.asarray(model.log_prob(X), np.float64)
+    return float(np.sum(each) if w is None else np.asarray(w, np.float64) @ each)
+
+
+def _ending_at(history: np.ndarray, value: float) -> np.ndarray:
+    """The history with its last log-likelihood computed from the model in the units of the data.
+
+    At a stationary point the rounding of the model leaves no trace. Next to a pole of the density
+    or with a dispersion that is nearly singular it does; what was reached on the way there is then
+    not known better.
+    """
+    return np.append(np.minimum(history[:-1], value), value)
+
+
 def _last_log_likelihood(state: State) -> float:
     """-inf before the first."""
     count = int(state.taken)
@@ -288,9 +317,11 @@ def _final_status(state: State, of_interest: Array) -> Status:
     if int(state.status) == RUNNING:
         return Status.MAX_ITER
     status = Status(int(state.status))
-    if status != Status.CONVERGED:
+    # Y is nearly constant on the normal limit, and cannot be solved for
+    if status not in (Status.CONVERGED, Status.SOLVER_STALLED):
         return status
     dull = _last_log_likelihood(state) <= float(of_interest)
     if dull and bool(is_near_normal(state.model)):
         return Status.NORMAL_LIMIT
-    return limit_of(state.model)
+    limit = limit_of(state.model)
+    return limit if status == Status.CONVERGED or limit == Status.NORMAL_LIMIT else status

@@ -78,7 +78,10 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     gain = found.log_likelihood - before
     change = relative_change(state.model, state.candidate)
     running = found.status == RUNNING
-    take = running & (gain >= 0)
+    # a pole was met from nearby: the model there is one, though no start of a further step
+    met = (found.status == int(Status.UNBOUNDED)) & jnp.isfinite(found.log_likelihood)
+    met = met & ~state.is_extrapolated
+    take = (running | met) & (gain >= 0)
 
     # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
     rounding = 1e3 * jnp.finfo(gain.dtype).eps * (1 + jnp.abs(found.log_likelihood))
@@ -93,16 +96,18 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     fallen = jnp.where(at_rest, int(Status.CONVERGED), failed)
     ending = jnp.where(running, fallen, found.status)
     # what an extrapolation meets says nothing about the fit
-    ending = jnp.where(take | state.is_extrapolated, RUNNING, ending)
+    ending = jnp.where((take & running) | state.is_extrapolated, RUNNING, ending)
 
     left = remaining_gain(state.log_likelihoods, state.taken, found.log_likelihood)
     small = jnp.where(state.confirming, gain <= _CONFIRMED * rules.gain_tol, left <= rules.gain_tol)
-    settled = take & ~first & (change <= rules.tol) & small
+    settled = take & running & ~first & (change <= rules.tol) & small
     plain = jnp.asarray(rules.acceleration is None)
     done = settled & (plain | state.confirming)
     status = jnp.where(done, int(Status.CONVERGED), ending)
     dull = found.log_likelihood + 3 * left <= rules.of_interest
-    normal = take & dull & is_near_normal(state.candidate) & (state.evaluated >= _PATIENCE - 1)
+    normal = (
+        take & running & dull & is_near_normal(state.candidate) & (state.evaluated >= _PATIENCE - 1)
+    )
     status = jnp.where(normal, int(Status.NORMAL_LIMIT), status).astype(jnp.int32)
     confirming = settled & ~done
 

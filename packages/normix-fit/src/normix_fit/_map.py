@@ -78,9 +78,7 @@ def _summed(model: NormalMixture, data: Data, found: PosteriorMoments) -> Evalua
     spike = (b < 1 / _LARGEST_INVERSE) & (p <= model.dimension / 2 + 1)
     met = jnp.max(found.inverse_y) > _LARGEST_INVERSE
     unbounded = (log_likelihood == jnp.inf) | (spike & met)
-    finite = jnp.isfinite(log_likelihood) & jnp.all(
-        jnp.stack([jnp.all(jnp.isfinite(part)) for part in found])
-    )
+    finite = jnp.isfinite(log_likelihood) & _are_moments(found)
     singular = ~jnp.all(jnp.isfinite(model.L_Sigma))
     status = jnp.where(finite, RUNNING, int(Status.NON_FINITE))
     status = jnp.where(singular, int(Status.SINGULAR_DISPERSION), status)
@@ -93,8 +91,14 @@ def _summed(model: NormalMixture, data: Data, found: PosteriorMoments) -> Evalua
 def _second_cycle(first: Evaluation, data: Data, again: PosteriorMoments) -> Evaluation:
     head = jnp.stack([_sum(data, again.log_y), _sum(data, again.inverse_y), _sum(data, again.y)])
     head = head / data.total
-    usable = jnp.all(jnp.isfinite(head))
+    usable = jnp.all(jnp.isfinite(head[:2])) & ~jnp.isnan(head[2])
     return first._replace(eta=jnp.where(usable, first.eta.at[:3].set(head), first.eta))
+
+
+def _are_moments(found: PosteriorMoments) -> Array:
+    """Whether all are numbers; E Y may be infinite, as it is for γ = 0, a = 0 and p >= d/2 - 1."""
+    finite = jnp.stack([jnp.all(jnp.isfinite(part)) for part in found[:3]])
+    return jnp.all(finite) & ~jnp.any(jnp.isnan(found.y))
 
 
 def _sum(data: Data, values: Float[Array, " n"]) -> Array:

@@ -1,9 +1,14 @@
-"""The normal law with the moments of the data, below which no fit should end.
+"""The normal distribution with the moments of the data, below which no near-normal fit should end.
 
-Where the tails are those of a normal law EM crawls: Y is next to constant, all that moves is what
-skewness and kurtosis of the sample happen to be, and the maximum, a fraction of a nat away, is
-hundreds of iterations off. The law is then not told from a normal one by Schwarz's criterion
+Where the tails are those of a normal distribution EM crawls: Y is next to constant, all that moves
+is what skewness and kurtosis of the sample happen to be, and the maximum, a fraction of a nat away,
+is hundreds of iterations off. The model is then not told from a normal one by Schwarz's criterion
 (Schwarz 1978, Ann. Stat. 6, 461), which is what `likelihood_of_interest` puts in numbers.
+
+Both apply to rows that are nearly normal themselves. Their Mardia kurtosis must not be larger than
+that of a member that counts as near-normal, nor the length of the vector E z |z|² of the whitened
+rows z (Mori, Rohatgi & Szekely 1994, Theory Probab. Appl. 38, 547), whose components for d = 1 are
+the kurtosis and the skewness.
 """
 
 import math
@@ -11,61 +16,79 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from normix_mixtures import NormalMixture
+from normix_mixtures import DenseDispersion, Dispersion, NormalMixture
 
 from ._map import Data
 
-_NEAR = 10.0  # w, beyond which the excess kurtosis of a symmetric law is below 0.4
-_LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the law that stands for the normal one
+_NEAR = 10.0  # w, beyond which the excess kurtosis of a symmetric member is below 0.4
+_LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the member that stands for the normal distribution
+_ERRORS = 3  # standard errors of the kurtosis and the skewness of normal rows
+_SINGULAR = 0.75  # power of eps below which a column is all rounding given those before it
 
 
 class NormalLaw(eqx.Module):
-    """The normal law with mean and covariance of the rows."""
+    """The normal distribution with mean and covariance of the rows, in a form of dispersion."""
 
     mean: Float[Array, " d"]
-    covariance: Float[Array, "d d"]
+    dispersion: Dispersion
     log_likelihood: Array
     total: Array
-    spread: Array  # Var Y / (E Y)² that Mardia's kurtosis of the rows would have
+    near: Array  # whether the rows are nearly normal
 
     def likelihood_of_interest(self, model: NormalMixture, held: int) -> Array:
-        """The log-likelihood above which BIC prefers the family of `model` to the normal law.
+        """The log-likelihood above which BIC prefers the family of `model` to this one.
 
-        -inf if the kurtosis of the rows is not near that of a normal law: then a fit that is there
-        has not got far yet.
+        -inf if the rows are not nearly normal: a fit that is there has not got far yet.
 
         Args:
             model: any member of the family.
             held: how many of its parameters are held.
         """
-        d = model.dimension
-        more = model.n_parameters - held - (d + d * (d + 1) // 2)
+        own = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(self.dispersion.free()))
+        more = model.n_parameters - held - model.dimension - own
         bound = self.log_likelihood + max(more, 0) / 2 * jnp.log(self.total)
-        error = jnp.sqrt(8 / (d * (d + 2)) / self.total)  # of the spread, for normal rows
-        return jnp.where(self.spread < 1 / _NEAR + 3 * error, bound, -jnp.inf)
+        return jnp.where(self.near, bound, -jnp.inf)
 
     def as_mixture(self, like: NormalMixture) -> NormalMixture:
         """The member of the family of `like` next to it."""
-        law = type(like).from_moments(self.mean, self.covariance, spread=_LEAST_SPREAD)
+        eye = jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
+        law = type(like).from_moments(self.mean, eye, spread=_LEAST_SPREAD)
+        law = eqx.tree_at(lambda law: law.joint.dispersion, law, self.dispersion)
         return law.normalize()
 
 
 @eqx.filter_jit
-def normal_law(data: Data) -> NormalLaw:
-    """That of the rows; its likelihood is nan where their covariance is singular."""
+def normal_law(data: Data, like: Dispersion) -> NormalLaw:
+    """The one of the rows; its likelihood is nan where their covariance is singular.
+
+    Args:
+        data: the rows.
+        like: a dispersion of the form in which the covariance is held.
+    """
     n, d = data.total, data.X.shape[1]
     w = jnp.ones_like(data.X[:, 0]) if data.weights is None else data.weights
     mean = w @ data.X / n
     X = data.X - mean[None, :]
-    covariance = X.T @ (X * w[:, None]) / n
-    L = jnp.linalg.cholesky(covariance)
-    half_log_det = jnp.sum(jnp.log(jnp.diagonal(L)))
-    log_likelihood = -n * (half_log_det + d / 2 * (math.log(2 * math.pi) + 1))
-    z = jax.scipy.linalg.solve_triangular(L, X.T, lower=True)
-    kurtosis = w @ jnp.sum(z * z, axis=0) ** 2 / n
-    return NormalLaw(mean, covariance, log_likelihood, n, kurtosis / (d * (d + 2)) - 1)
+    full = DenseDispersion.from_gram(X * jnp.sqrt(w / n)[:, None])
+    pivots = jnp.diagonal(full.L_Sigma) / jnp.sqrt(full.diagonal())
+    dispersion = like.fitted_to_factor(full.L_Sigma)
+    log_likelihood = -n * (dispersion.half_log_det() + d / 2 * (math.log(2 * math.pi) + 1))
+    regular = jnp.min(pivots) > jnp.finfo(X.dtype).eps ** _SINGULAR
+    log_likelihood = jnp.where(regular, log_likelihood, jnp.nan)
+
+    z = full.whiten(X)
+    square = jnp.sum(z * z, axis=1)
+    unit = d * (d + 2)
+    spread = w @ square**2 / n / unit - 1  # Var Y / (E Y)² that kurtosis would come from
+    skewness = jnp.sum(((w * square) @ z / n) ** 2) / unit
+    # for normal rows n d / 2 times skewness is χ² with d degrees of freedom
+    error = jnp.sqrt(8 / unit / n)
+    chance = 2 / n * (1 + _ERRORS * math.sqrt(2 / d))
+    near = (spread < 1 / _NEAR + _ERRORS * error) & (skewness < 1 / _NEAR + chance)
+    return NormalLaw(mean, dispersion, log_likelihood, n, near)
 
 
 def is_near_normal(model: NormalMixture) -> Array:

@@ -12,7 +12,7 @@ from normix_expfam.toolbox import require, shown
 from normix_mixtures import NormalMixture
 
 from ._plot import plot_trace
-from ._standard_errors import StandardErrors, standard_errors
+from ._standard_errors import FitAccount, StandardErrors, standard_errors
 from ._summary import summarise
 
 
@@ -29,13 +29,16 @@ class Status(IntEnum):
     """A stationary point on the boundary b = 0, a variance gamma law."""
 
     NORMAL_LIMIT = 3
-    """Next to a normal law, from which the data do not tell it."""
+    """Next to a normal distribution, from which these data, nearly normal, do not tell it."""
 
     MAX_ITER = 4
     """The iterations or passes allowed were used up."""
 
     UNBOUNDED = 5
-    """The location met a row at which the density is infinite or has a cusp."""
+    """The location met a row at which the density is infinite or has a cusp.
+
+    The model is that of the meeting, if its likelihood is finite and the largest yet.
+    """
 
     SINGULAR_DISPERSION = 6
     """Σ became singular."""
@@ -83,10 +86,10 @@ _MESSAGES = {
         "loosen tol"
     ),
     Status.UNBOUNDED: (
-        "mu met a data point where the density of the family is infinite, or for "
-        "d/2 < p <= d/2 + 1 has a cusp: EM cannot go on, and the likelihood may have no maximum; "
-        "remove repeated rows, or rows in which nothing moved, or fit a family with b > 0 such as "
-        "nig or gh"
+        "mu met a data point where the density of the family is infinite, or has a cusp for "
+        "d/2 < p <= d/2 + 1: EM cannot go on, and the likelihood may have no maximum; remove "
+        "repeated rows, or rows in which nothing moved, or fit nig or ninvg, whose densities are "
+        "bounded"
     ),
     Status.SINGULAR_DISPERSION: (
         "the dispersion became singular, or too nearly so for the likelihood to be computed; look "
@@ -242,20 +245,18 @@ class EMResult(eqx.Module):
                 of equal rows.
 
         Raises:
-            ValueError: if X or the weights are not finite, or not of the shape or sum of the fit;
-                if the status is NORMAL_LIMIT or UNBOUNDED; if the dispersion is not dense; if the
-                information is not positive definite, so that the model is no maximum.
+            ValueError: if X or the weights are not finite, or not those of the fit: of another
+                number, sum or log-likelihood; if the status is NORMAL_LIMIT or UNBOUNDED; if the
+                dispersion is not dense; if the information is not positive definite, so that the
+                model is no maximum.
         """
         owner = "EMResult.standard_errors"
         determined = self.status not in (Status.NORMAL_LIMIT, Status.UNBOUNDED)
         require(determined, owner, "status", "be that of a maximum with a determined shape",
                 f"{self.status.name}: {self.status.message}",
                 "fit another family")  # fmt: skip
-        counted = len(np.asarray(X)) if weights is None else float(np.sum(np.asarray(weights)))
-        require(np.isclose(counted, self.n_observations, rtol=1e-4, atol=0), owner, "X, weights",
-                f"have {self.n_observations} rows, or weights of that sum, as in the fit", counted,
-                "pass the data of the fit, with its weights")  # fmt: skip
-        return standard_errors(owner, self.model, X, weights, self.fixed)
+        fit = FitAccount(self.n_observations, self.log_likelihood, self.fixed)
+        return standard_errors(owner, self.model, X, weights, fit)
 
     def plot(self, ax: Any = None) -> Any:
         """Distance to the last log-likelihood, and the changes of the parameters, on a log axis.

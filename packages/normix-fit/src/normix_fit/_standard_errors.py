@@ -13,7 +13,7 @@ is a tensor, and the choice of coordinates leaves no trace (Efron & Hinkley 1978
 """
 
 from collections.abc import Collection
-from typing import Literal, final
+from typing import Literal, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -32,6 +32,7 @@ from normix_mixtures import (
 
 from ._summary import subordinator_parameters
 
+_SAME = 1e-8  # relative difference of two values of one log-likelihood, at least
 _ROWS = 4096  # that are linearised at once
 _NUMBERS = 2**20  # that a batch of directions may take, times its rows and columns
 
@@ -103,19 +104,29 @@ def _origin(model: NormalMixture) -> Float[Array, " k"]:
     return jnp.zeros_like(model.mu, shape=2 * d + d * (d + 1) // 2 + 2)
 
 
+class FitAccount(NamedTuple):
+    """The facts of a fit by which its data are recognised, and what was held in it."""
+
+    n_observations: int | float
+    log_likelihood: float
+    fixed: Collection[str]
+
+
 def standard_errors(
     owner: str,
     model: NormalMixture,
     X: ArrayLike,
     weights: ArrayLike | None,
-    fixed: Collection[str],
+    fit: FitAccount,
 ) -> StandardErrors:
-    """`EMResult.standard_errors`, of a maximum over all parameters but those in `fixed`.
+    """`EMResult.standard_errors`, of a maximum over all parameters but those held in the fit.
 
     Raises:
         ValueError: as there; `owner` stands before the message.
     """
+    fixed = fit.fixed
     X, w = _data(owner, model, X, weights)
+    _require_data_of(fit, owner, model, X, w)
     require(isinstance(model.joint.dispersion, DenseDispersion), owner, "model",
             "hold its dispersion as DenseDispersion",
             type(model.joint.dispersion).__name__,
@@ -148,6 +159,28 @@ def _data(
     good = np.isfinite(w) & (np.asarray(w) >= 0)
     require(good, owner, "weights", "be finite and non-negative", weights, "check their signs")
     return X, w
+
+
+def _require_data_of(
+    fit: FitAccount,
+    owner: str,
+    model: NormalMixture,
+    X: Float[Array, "n d"],
+    w: Float[Array, " n"],
+) -> None:
+    """Refuse rows or weights that are not those of the fit."""
+    precision = max(_SAME, 100 * float(jnp.finfo(model.mu.dtype).eps))
+    counted = float(jnp.sum(w))
+    same = np.isclose(counted, fit.n_observations, rtol=precision, atol=0)
+    require(same, owner, "X, weights",
+            f"have {fit.n_observations} rows, or weights of that sum, as in the fit", counted,
+            "pass the data of the fit, with its weights")  # fmt: skip
+    terms = np.asarray(w * model.log_prob(X))
+    value, size = float(np.sum(terms)), float(np.sum(np.abs(terms)))
+    require(abs(value - fit.log_likelihood) <= precision * size, owner, "X, weights",
+            f"have the log-likelihood {fit.log_likelihood:.10g} of the fit under its model",
+            f"{value:.10g}",
+            "pass the rows of the fit, in any order, each with its weight")  # fmt: skip
 
 
 def _slice(model: NormalMixture, fixed: Collection[str]) -> _Slice:

@@ -26,8 +26,10 @@ class Units(eqx.Module):
         host = np.asarray(X)
         shift = np.median(host, axis=0)
         centred = host - shift
+        size = np.max(np.abs(centred), axis=0)  # whose square may be no floating-point number
+        centred = centred / size
         mean = np.average(centred, axis=0, weights=weights)
-        scale = np.sqrt(np.average((centred - mean) ** 2, axis=0, weights=weights))
+        scale = size * np.sqrt(np.average((centred - mean) ** 2, axis=0, weights=weights))
         return cls(jnp.asarray(shift, X.dtype), jnp.asarray(scale, X.dtype))
 
     def standardised(self, X: Float[Array, "n d"]) -> Float[Array, "n d"]:

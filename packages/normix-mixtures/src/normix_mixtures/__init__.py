@@ -6,6 +6,7 @@ not, own their joint law, and know the E- and the M-step of the EM algorithm, bu
 
 from importlib.metadata import version as _version
 
+from ._checks import dependent_column as dependent_column
 from ._checks import observations as check_observations
 from ._checks import weights_of as check_weights
 from ._conventions import Ghyp as Ghyp
@@ -55,6 +56,7 @@ __all__ = [
     "VarianceGamma",
     "check_observations",
     "check_weights",
+    "dependent_column",
     "to_family",
     "to_generalized_hyperbolic",
 ]

@@ -172,31 +172,46 @@ def observations(owner: str, X: Any) -> jax.Array:
                 f"{owner}: X must be finite, got {values[i, j]} in row {i}, column {j}; "
                 "drop or repair that row"
             )
-        spread = np.ptp(values, axis=0)
-        if np.any(spread == 0):
-            j = int(np.argmin(spread))
+        constant = np.flatnonzero(np.max(values, axis=0) == np.min(values, axis=0))
+        if constant.size:
+            j = int(constant[0])
             raise ValueError(
                 f"{owner}: every column of X must vary, got the constant {values[0, j]} in "
                 f"column {j}; drop it"
             )
-        _require_full_rank(owner, values)
+        j = dependent_column(values)
+        if j is not None:
+            raise ValueError(
+                f"{owner}: the columns of X must be linearly independent, got column {j} as a "
+                "linear combination of the columns before it; drop it"
+            )
     return X
 
 
-def _require_full_rank(owner: str, values: np.ndarray) -> None:
-    """Name a column that is a linear combination of those before it."""
-    standard = (values - values.mean(axis=0)) / values.std(axis=0)
+def dependent_column(values: np.ndarray) -> int | None:
+    """The first column that is a linear combination of a constant and the columns before it.
+
+    It is one if what the others leave of it is rounding once it is squared, as in a covariance.
+
+    Args:
+        values: shape (n, d), n > d, finite, no column constant.
+    """
+    standard = _standardised(values)
     if _clearly_independent(standard):
-        return
+        return None
     diagonal = np.abs(np.diagonal(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(values))
     # moments are squares: beyond this the covariance of the columns is rounding
     tolerance = np.sqrt(10 * max(values.shape) * np.finfo(values.dtype).eps) / 10
-    if np.any(diagonal < tolerance):
-        j = int(np.argmax(diagonal < tolerance))
-        raise ValueError(
-            f"{owner}: the columns of X must be linearly independent, got column {j} as a "
-            "linear combination of the columns before it; drop it"
-        )
+    dependent = np.flatnonzero(diagonal < tolerance)
+    return int(dependent[0]) if dependent.size else None
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and variance 1; no square is taken of a number that is not of size 1."""
+    values = values / np.max(np.abs(values), axis=0)
+    centred = values - np.mean(values, axis=0)
+    centred = centred / np.max(np.abs(centred), axis=0)
+    return centred / np.sqrt(np.mean(centred**2, axis=0))
 
 
 def _clearly_independent(standard: np.ndarray) -> bool:

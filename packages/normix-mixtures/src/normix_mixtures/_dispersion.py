@@ -60,15 +60,18 @@ class Dispersion(Unbatched):
         """
 
     @hook
+    def fitted_to_factor(self, L: Float[Array, "d d"]) -> Self:
+        """`fitted` to S = L Lᵀ, for L lower triangular with a positive diagonal."""
+        return self.fitted(L @ L.T)
+
+    @hook
     def free(self) -> Any:
         """Booleans in the structure of this object, True for the numbers that are parameters."""
         return jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), self)
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
-        R = jnp.linalg.qr((A @ self.cholesky()).T, mode="r")
-        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
-        return DenseDispersion(R.T * sign[None, :])
+        return DenseDispersion.from_gram((A @ self.cholesky()).T)
 
 
 @final
@@ -93,6 +96,13 @@ class DenseDispersion(Dispersion):
         """From Σ, symmetric positive definite; nan in the factor where it is not."""
         return cls(jnp.linalg.cholesky(sigma))
 
+    @classmethod
+    def from_gram(cls, B: Float[Array, "n d"]) -> Self:
+        """Bᵀ B without forming it, which would lose half of the digits; B of full column rank."""
+        R = jnp.linalg.qr(B, mode="r")
+        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
+        return cls(R.T * sign[None, :])
+
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return jax.scipy.linalg.solve_triangular(self.L_Sigma, x.T, lower=True).T
 
@@ -116,6 +126,9 @@ class DenseDispersion(Dispersion):
 
     def fitted(self, scatter: Float[Array, "d d"]) -> Self:
         return self.from_matrix(scatter)
+
+    def fitted_to_factor(self, L: Float[Array, "d d"]) -> Self:
+        return type(self)(L)
 
     def free(self) -> Any:
         return jax.tree.map(lambda leaf: np.tril(np.ones(leaf.shape, bool)), self)

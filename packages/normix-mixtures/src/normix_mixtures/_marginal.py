@@ -122,6 +122,23 @@ class NormalMixture(MixtureLaw):
                         shape, "give another value")  # fmt: skip
         return self._wrap(family._assemble(mu, joint.gamma, joint.dispersion, subordinator))
 
+    def with_fixed_of(self, other: Self, names: Sequence[str]) -> Self:
+        """This model with what an M-step can keep moved to the values it has in another one.
+
+        Args:
+            other: a model of the same family and dimension, in the same gauge.
+            names: out of "mu", "subordinator" and `shape_parameter`.
+
+        Raises:
+            ValueError: for another name.
+        """
+        names = self.check_fixed(f"{type(self).__name__}.with_fixed_of", tuple(names))
+        values = {name: getattr(other, name) for name in names if name != "subordinator"}
+        moved = self.with_fixed(**values)
+        subordinator = (other if "subordinator" in names else moved).subordinator
+        joint = moved.joint
+        return self._wrap(joint._assemble(joint.mu, joint.gamma, joint.dispersion, subordinator))
+
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density.
 

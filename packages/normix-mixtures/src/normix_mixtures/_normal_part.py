@@ -29,13 +29,16 @@ def normal_part(
     precision, γ is not determined and 0 is as likely as any value. With γ = 0 given (symmetric),
     μ = E x/Y / E 1/Y and Σ = E x xᵀ/Y - E 1/Y μ μᵀ. With μ given, γ = (E x - μ) / E Y or 0, and
     Σ = E (x - μ)(x - μ)ᵀ/Y - E Y γ γᵀ.
+    An infinite E Y makes γ = 0: it is the limit of both.
     """
     d = dimension_of(eta.shape[0])
     inverse_y, y = eta[1], eta[2]
     x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
     square = eta[3 + 2 * d :].reshape(d, d)
+    finite = xp.isfinite(y)
+    y = xp.where(finite, y, 1.0)
     if mu is not None:
-        gamma = xp.zeros_like(x) if symmetric else (x - mu) / y
+        gamma = xp.zeros_like(x) if symmetric else xp.where(finite, (x - mu) / y, 0.0)
         cross = xp.outer(over_y, mu)
         sigma = square - cross - cross.T + inverse_y * xp.outer(mu, mu) - y * xp.outer(gamma, gamma)
         return NormalPart(mu, gamma, (sigma + sigma.T) / 2)
@@ -43,10 +46,10 @@ def normal_part(
         mu = over_y / inverse_y
         return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))
     spread = y * inverse_y - 1  # >= 0 by Jensen
-    determined = spread > 64 * xp.finfo(eta.dtype).eps
+    determined = (spread > 64 * xp.finfo(eta.dtype).eps) & finite
     where, outer = xp.where, xp.outer
     gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
-    mu = x - gamma * y
+    mu = where(finite, x - gamma * y, over_y / inverse_y)
     sigma = square - outer(mu, gamma) - outer(gamma, mu)
     sigma = sigma - inverse_y * outer(mu, mu) - y * outer(gamma, gamma)
     return NormalPart(mu, gamma, (sigma + sigma.T) / 2)

@@ -15,12 +15,15 @@ from jaxtyping import Array, Float
 
 from normix_expfam.toolbox import varying_like
 
+from ._law import MixtureLaw
+
 _LEAST, _MOST = 0.02, 2.0  # Var Y / (E Y)², where EM is not slow
 _DOMINATED = 0.5  # of n, the kurtosis of a column in which one row is all that counts
 _ROUNDS = 30  # each takes an outlier's share in a scale from s to about √s
+_MET, _OFF = 1e-6, 0.05  # distance of μ from a row, in scales: too near, and how far then
 _SKEWED = 0.2  # most of γᵀ C⁻¹ γ Var Y, the share of the skewness in the covariance C
 
-M = TypeVar("M")
+M = TypeVar("M", bound=MixtureLaw)
 
 
 def moment_start(
@@ -29,10 +32,15 @@ def moment_start(
     weights: Float[Array, " n"] | None,
     spread: Array | None,
 ) -> M:
-    """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X."""
+    """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X.
+
+    They are taken of columns whose largest number is 1, and the model is scaled back: a product
+    of two scales may be no floating-point number.
+    """
     w = jnp.ones_like(X[:, 0]) if weights is None else weights
-    mean, cov, spread, gamma = _moments(X, w, spread)
-    return build(mean, cov, spread=spread, gamma=gamma)
+    size = jnp.max(jnp.abs(X), axis=0)
+    mean, cov, spread, gamma = _moments(X / size[None, :], w, spread)
+    return build(mean, cov, spread=spread, gamma=gamma).rescaled(jnp.zeros_like(size), size)
 
 
 @jax.jit
@@ -41,7 +49,7 @@ def _moments(
 ) -> tuple[Array, ...]:
     w = weights / jnp.sum(weights)
     kurtosis = _kurtosis(X, w)
-    dominated = jnp.max(kurtosis) > _DOMINATED / jnp.sum(w * w)
+    dominated = (jnp.max(kurtosis) > _DOMINATED / jnp.sum(w * w)) & _has_core(X, w)
     w = jax.lax.cond(dominated, _without_outliers, lambda _, w: w, X, w)
     mean = w @ X
     centred = X - mean[None, :]
@@ -56,12 +64,27 @@ def _moments(
     gamma = scale * (w @ (square * Z)) / (3 * spread)
     factor = jnp.linalg.cholesky(cov)
     share = jnp.sum(jax.scipy.linalg.solve_triangular(factor, gamma, lower=True) ** 2) * spread
-    return mean, cov, spread, gamma * jnp.sqrt(_SKEWED / jnp.maximum(share, _SKEWED))
+    gamma = gamma * jnp.sqrt(_SKEWED / jnp.maximum(share, _SKEWED))
+    # a density with a pole at μ is infinite if μ is a row, as the middle of symmetric rows is
+    nearest = jnp.min(jnp.max(jnp.abs(Z + (gamma / scale)[None, :]), axis=1))
+    return mean + jnp.where(nearest < _MET, _OFF, 0.0) * scale, cov, spread, gamma
 
 
 def _kurtosis(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Array, " d"]:
-    square = (X - (w @ X)[None, :]) ** 2
+    centred = X - (w @ X)[None, :]
+    square = (centred / jnp.max(jnp.abs(centred), axis=0)[None, :]) ** 2
     return (w @ (square * square)) / (w @ square) ** 2
+
+
+def _has_core(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Array:
+    """Whether no value makes up half of a column.
+
+    If one does, the scale of Cauchy's law is 0 at the maximum of its likelihood.
+    """
+    order = jnp.argsort(X, axis=0)
+    middle = jnp.argmax(jnp.cumsum(w[order], axis=0) >= 0.5, axis=0)
+    row = jnp.take_along_axis(order, middle[None, :], axis=0)
+    return jnp.all(w @ (jnp.take_along_axis(X, row, axis=0) == X).astype(w.dtype) < 0.5)
 
 
 def _without_outliers(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Array, " n"]:

@@ -69,7 +69,12 @@ class MixtureStatistics(Unbatched):
     ) -> "MixtureStatistics":
         """Sums over the rows of X, shape (n, d), each times its weight, shape (n,), if given."""
         _, log_y, inverse_y, y = expectations
-        w = jnp.ones_like(y) if weights is None else weights
+        if weights is None:
+            w = jnp.ones_like(y)
+        else:
+            w = weights
+            # a row of weight 0 does not count where its moments are infinite either
+            log_y, inverse_y, y = (jnp.where(w > 0, each, 0.0) for each in (log_y, inverse_y, y))
         if origin is None:
             origin = jnp.zeros_like(X, shape=X.shape[1:])
         else:

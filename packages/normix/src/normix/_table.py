@@ -28,6 +28,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from normix_mixtures import dependent_column
+
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", ".", "?"})
 _INDEX_NAMES = frozenset({"date", "datetime", "timestamp"})
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -144,12 +146,9 @@ def check_sample(table: Table) -> None:
         raise TableError(
             f"{table.source}, column {name!r}: constant ({value:g} in every row); remove it"
         )
-    centred = values - values.mean(axis=0)
-    centred /= np.sqrt((centred**2).mean(axis=0))
-    residual = np.abs(np.diagonal(np.linalg.qr(centred, mode="r"))) / math.sqrt(n)
-    dependent = np.flatnonzero(residual < math.sqrt(np.finfo(float).eps))
-    if dependent.size:
-        name = table.columns[dependent[0]]
+    dependent = dependent_column(values)
+    if dependent is not None:
+        name = table.columns[dependent]
         raise TableError(
             f"{table.source}, column {name!r}: a linear combination of the columns before it, so "
             "the likelihood has no maximum; remove it"
