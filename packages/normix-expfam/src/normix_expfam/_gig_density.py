@@ -64,11 +64,9 @@ def moments_and_log_density(
     p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array
 ) -> tuple[GIGMoments, jax.Array]:
     """`gig_moments` and `log_density` of equally shaped p, a, b, y, in one pass where it can be."""
-    moments, log_mass, error = moments_and_mass(p, a, b)
-    log_mass = jax.lax.cond(
-        jnp.all(error < _LARGEST_ERROR), lambda: log_mass, lambda: log_mass(p, a, b)
-    )
-    return moments, _given_mass(p, a, b, y, log_mass)
+    moments, mass, error = moments_and_mass(p, a, b)
+    mass = jax.lax.cond(jnp.all(error < _LARGEST_ERROR), lambda: mass, lambda: log_mass(p, a, b))
+    return moments, _given_mass(p, a, b, y, mass)
 
 
 @moments_and_log_density.defjvp
