@@ -11,7 +11,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from normix_expfam import Gamma, InverseGamma, InverseGaussian, MultivariateNormal
+from normix_expfam import (
+    GIG,
+    Gamma,
+    InverseGamma,
+    InverseGaussian,
+    MultivariateNormal,
+    to_gig,
+)
 from normix_expfam._kl_term import exp_gap, kl_term
 from normix_expfam._stirling import stirling
 
@@ -337,3 +344,28 @@ def test_the_gap_of_the_logarithm_is_relatively_right_on_both_sides_of_its_seam(
     rtol = 40 * np.finfo(dtype).eps
     np.testing.assert_allclose(found, np.array(exact, float), rtol=rtol)
     np.testing.assert_allclose(growth, np.array(grown, float), rtol=rtol)
+
+
+@pytest.mark.parametrize("w", [1e2, 1e6, 1e10])
+def test_entropies_and_divergences_of_concentrated_gig_members_are_those_of_the_members(w):
+    """To the digits that p, a and b of a concentrated distribution determine."""
+    rtol = 1e-13 * np.sqrt(w)
+    for law, other in (
+        (Gamma(w, w), Gamma(w * 1.001, w)),
+        (InverseGamma(w, w), InverseGamma(w, w * 1.001)),
+        (InverseGaussian(1.0, w), InverseGaussian(1.001, w)),
+        (Gamma(w, w), Gamma(w, w * (1 + 1e-3 / np.sqrt(w)))),
+    ):
+        p, q = to_gig(law), to_gig(other)
+        assert float(p.entropy()) == pytest.approx(float(law.entropy()), abs=rtol)
+        assert float(p.kl_divergence(q)) == pytest.approx(
+            float(law.kl_divergence(other)), rel=10 * rtol, abs=0
+        )
+
+
+def test_the_entropy_of_a_concentrated_gig_has_the_derivatives_of_the_normal_limit():
+    """w = √(ab) for p = 0: the entropy is log y0 + ½ log(2πe/w) + O(1/w), y0 = √(b/a)."""
+    law = GIG(0.0, 4e8, 1e8)
+    slope = jax.grad(lambda at: at.entropy())(law)
+    assert float(slope.a) == pytest.approx(-0.75 / 4e8, rel=1e-7)
+    assert float(slope.b) == pytest.approx(0.25 / 1e8, rel=1e-7)

@@ -273,3 +273,18 @@ def test_batches_of_laws_go_through_vmap():
     )
     expected = [stats.multivariate_normal(mu, COV).logpdf(np.zeros(3)) for mu in np.eye(3)]
     np.testing.assert_allclose(values, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["jax", pytest.param("cpu", marks=pytest.mark.cpu)])
+@pytest.mark.parametrize(
+    ("power", "dtype"), [(-600, np.float64), (600, np.float64), (-75, np.float32), (75, np.float32)]
+)
+def test_a_fit_does_not_depend_on_the_units_of_the_data(power, dtype, backend):
+    """Powers of 2, whose squares are no numbers, change no digit."""
+    x = np.random.default_rng(5).normal(size=(40, 2)).astype(dtype)
+    unit = dtype(2.0**power)
+    law = MultivariateNormal.fit_mle(x, backend=backend)
+    scaled = MultivariateNormal.fit_mle(x * unit, backend=backend)
+    rtol = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(scaled.mu / unit, law.mu, rtol=rtol)
+    np.testing.assert_allclose(scaled.L_Sigma / unit, law.L_Sigma, rtol=rtol)

@@ -44,10 +44,10 @@ def _pair(family: Triad, both: jax.Array, y: jax.Array) -> jax.Array:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     delta = x - y
-    psi, least = jax.vmap(partial(log_partition, family))(jnp.stack([x, y]))
-    far = psi - least - dot(delta, grad_log_partition(family, y))
+    psi = log_partition(family, x)
+    far = family._bregman_by_difference(x, y)
     nodes, weights = (jnp.asarray(table, x.dtype) for table in _segment())
-    parts = weights * jax.vmap(lambda s: _curvature(family, y + s * delta, delta))(nodes)
+    parts = weights * jax.vmap(lambda s: family._variance_along(y + s * delta, delta))(nodes)
     near = jnp.sum(parts)
     # every other node is the rule of twice the step, which has half of the digits
     resolved = jnp.abs(near - 2 * jnp.sum(parts[_NODES % 2 :: 2])) <= _RESOLVED * near
@@ -55,13 +55,23 @@ def _bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.where(psi == jnp.inf, jnp.inf, jnp.where(close, near, far))
 
 
-def _curvature(family: Triad, theta: jax.Array, delta: jax.Array) -> jax.Array:
+def difference(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
+    """B(x, y) by its definition, which is right where its terms are not large beside it."""
+    psi, least = jax.vmap(partial(log_partition, family))(jnp.stack([x, y]))
+    return psi - least - dot(x - y, grad_log_partition(family, y))
+
+
+def curvature(family: Triad, theta: jax.Array, delta: jax.Array) -> jax.Array:
     """δᵀ∇²ψ(θ) δ. In small families ∇²ψ may hold what is infinite where δ is 0."""
     if theta.size > _SMALL:
         return delta @ jax.jvp(family._grad_log_partition, (theta,), (delta,))[1]
+    return quadratic_form(family._hessian_log_partition(theta), delta)
+
+
+def quadratic_form(matrix: jax.Array, delta: jax.Array) -> jax.Array:
+    """δᵀMδ, in which an entry that meets a 0 of δ counts for nothing."""
     met = (delta[:, None] != 0) & (delta[None, :] != 0)
-    products = delta[:, None] * family._hessian_log_partition(theta) * delta[None, :]
-    return jnp.sum(jnp.where(met, products, 0.0))
+    return jnp.sum(jnp.where(met, delta[:, None] * matrix * delta[None, :], 0.0))
 
 
 @cache

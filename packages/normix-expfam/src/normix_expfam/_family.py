@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from ._checks import as_floats, at_once, is_concrete, positive_scalars, require, resolve_backend
-from ._divergence import bregman, negative_conjugate, renyi
+from ._divergence import bregman, curvature, difference, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
 from ._manual_axes import error_if
 from ._mle import MLEResult, deviations_from_information, standard_errors
@@ -148,6 +148,18 @@ class ExponentialFamily(Unbatched):
     def _hessian_log_partition(cls, theta: Float[Array, " k"]) -> Float[Array, "k k"]:
         """∇²ψ(θ) = Cov t(X)."""
         return jax.jacfwd(cls._grad_log_partition)(theta)
+
+    @classmethod
+    @hook
+    def _bregman_by_difference(cls, x: Array, y: Array) -> Float[Array, ""]:
+        """ψ(x) - ψ(y) - (x - y)·∇ψ(y), which divergences are made of."""
+        return difference(cls, x, y)
+
+    @classmethod
+    @hook
+    def _variance_along(cls, theta: Array, delta: Array) -> Float[Array, ""]:
+        """Var δ·t(X), which they integrate between what is close."""
+        return curvature(cls, theta, delta)
 
     @classmethod
     @hook

@@ -49,6 +49,11 @@ def gamma_covariance(alpha: jax.Array, beta: jax.Array) -> jax.Array:
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
+def gamma_mean_log(alpha: jax.Array) -> jax.Array:
+    """E log(X/m)."""
+    return stirling(1, alpha) - 0.5 / alpha
+
+
 def gamma_log_mass(alpha: jax.Array) -> jax.Array:
     """log ∫ exp(-(βx - α - α log(x/m))) dx/x = log Γ(α) + α - α log α."""
     return LOG_2PI / 2 - jnp.log(alpha) / 2 + stirling(0, alpha)

@@ -57,7 +57,7 @@ def _limits(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Ar
     return (b == 0) & (p > 0) & (a > 0), (a == 0) & (p < 0) & (b > 0)
 
 
-def _interior(
+def usable(
     p: jax.Array, a: jax.Array, b: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Whether a, b > 0, and parameters that are safe where they are not."""
@@ -92,7 +92,7 @@ def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
 
 @jax.custom_jvp
 def _log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    inside, p1, a1, b1 = _interior(p, a, b)
+    inside, p1, a1, b1 = usable(p, a, b)
     value = jnp.log(2.0).astype(p.dtype) + log_kv(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     value = value + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
     gamma, inverse_gamma = _limits(p, a, b)
@@ -159,7 +159,7 @@ def moments_and_mass(
 
     The integral is ψ + w - p log y0, here without subtracting w; the error is in units of eps.
     """
-    inside, p1, a1, b1 = _interior(p, a, b)
+    inside, p1, a1, b1 = usable(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)
     psi = jnp.log(2.0).astype(p.dtype) + kv.log_kv + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
     y0 = mode_of_log(p1, a1, b1)
@@ -203,9 +203,14 @@ def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
 
 def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Cov (log Y, 1/Y, Y), shape (..., 3, 3), for a, b > 0 and in the limits."""
-    inside, p1, a1, b1 = _interior(p, a, b)
+    inside, p1, a1, b1 = usable(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     interior = _to_statistics(kv, mode_of_log(p1, a1, b1), jnp)
+    return jnp.where(inside[..., None, None], interior, limit_covariance(p, a, b))
+
+
+def limit_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """The same in the limits; outside the domain nan, and inside no value of meaning."""
     gamma, inverse_gamma = _limits(p, a, b)
     limit = gamma | inverse_gamma
     edge = _gamma_covariance(*_gamma_form(p, a, b, limit))
@@ -214,9 +219,8 @@ def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     signs = (sign[:, None] * sign[None, :]).reshape((1,) * p.ndim + (3, 3))
     mirrored = edge[..., swap, :][..., swap] * signs
     edge = jnp.where(gamma[..., None, None], edge, mirrored)
-    lost = _nan_unless(inside | limit, p)[..., None, None]
-    outer = jnp.where(limit[..., None, None], edge, lost)
-    return jnp.where(inside[..., None, None], interior, outer)
+    lost = _nan_unless(usable(p, a, b)[0] | limit, p)[..., None, None]
+    return jnp.where(limit[..., None, None], edge, lost)
 
 
 def _to_statistics(kv: KvMoments, y0: Any, xp: Any) -> Any:

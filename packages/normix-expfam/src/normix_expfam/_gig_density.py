@@ -21,17 +21,17 @@ _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is s
 @jax.custom_jvp
 def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.Array:
     """log f(y) at y > 0; under vmap over y alone, C is computed once."""
-    return _given_mass(p, a, b, y, _log_mass(p, a, b))
+    return _given_mass(p, a, b, y, log_mass(p, a, b))
 
 
-def _log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+def log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """log C."""
     both = tails(p, a, b, mode_of_log(p, a, b))
     return jnp.logaddexp(both.lower, both.upper)
 
 
 def _given_mass(
-    p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, log_mass: jax.Array
+    p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, mass: jax.Array
 ) -> jax.Array:
     y0 = mode_of_log(p, a, b)
     up, down = a * y0 / 2, b / y0 / 2
@@ -41,7 +41,7 @@ def _given_mass(
     # A e^u = a y / 2 and B e^-u = b / (2 y) are finite where e^u or e^-u is not
     rise = jnp.where(near, up * r, a * y / 2 - up) - up * u
     fall = jnp.where(near, -down * r / (1 + r), b / y / 2 - down) + down * u
-    return -(rise + fall) - jnp.log(y) - log_mass
+    return -(rise + fall) - jnp.log(y) - mass
 
 
 @partial(log_density.defjvp, symbolic_zeros=True)
@@ -64,11 +64,9 @@ def moments_and_log_density(
     p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array
 ) -> tuple[GIGMoments, jax.Array]:
     """`gig_moments` and `log_density` of equally shaped p, a, b, y, in one pass where it can be."""
-    moments, log_mass, error = moments_and_mass(p, a, b)
-    log_mass = jax.lax.cond(
-        jnp.all(error < _LARGEST_ERROR), lambda: log_mass, lambda: _log_mass(p, a, b)
-    )
-    return moments, _given_mass(p, a, b, y, log_mass)
+    moments, mass, error = moments_and_mass(p, a, b)
+    mass = jax.lax.cond(jnp.all(error < _LARGEST_ERROR), lambda: mass, lambda: log_mass(p, a, b))
+    return moments, _given_mass(p, a, b, y, mass)
 
 
 @moments_and_log_density.defjvp

@@ -10,6 +10,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
 from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
 from normix_expfam._gig_density import log_density
+from normix_expfam._gig_divergence import divergence, entropy, variance_along
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._gig_moments import mode, standardised
 from normix_expfam._inversion import GIGSolution, GIGTarget, solve_gig, solve_target
@@ -100,6 +101,17 @@ class GeneralizedInverseGaussian(GIGMember):
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "3"]:
         return jnp.stack([jnp.log(x), 1 / x, x])
+
+    def _entropy(self) -> Float[Array, ""]:
+        return entropy(self.p, self.a, self.b)
+
+    @classmethod
+    def _bregman_by_difference(cls, x: Array, y: Array) -> Float[Array, ""]:
+        return divergence(*((at[0] + 1, -2 * at[2], -2 * at[1]) for at in (y, x)))
+
+    @classmethod
+    def _variance_along(cls, theta: Array, delta: Array) -> Float[Array, ""]:
+        return variance_along(theta, delta)
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         return log_density(self.p, self.a, self.b, x)
