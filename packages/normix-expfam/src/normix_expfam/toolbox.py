@@ -16,6 +16,7 @@ from ._checks import require as require
 from ._checks import resolve_backend as resolve_backend
 from ._checks import scalars as scalars
 from ._exponent import reach as reach
+from ._gig import mode_and_rates as gig_mode_and_rates
 from ._gig_density import log_density as gig_log_density
 from ._gig_density import moments_and_log_density as gig_moments_and_log_density
 from ._gig_distribution import tails as gig_tails
@@ -30,6 +31,7 @@ __all__ = [
     "checked",
     "frozen_parameters",
     "gig_log_density",
+    "gig_mode_and_rates",
     "gig_moments_and_log_density",
     "gig_tails",
     "is_concrete",

@@ -346,16 +346,17 @@ def _log_prob(law: UnivariateNormalMixture, x: Array) -> Array:
 @jax.jit
 def _log_odds(law: UnivariateNormalMixture, x: Array) -> Array:
     infinite = jnp.isinf(x)
-    skew, z = law._standard(jnp.where(infinite, law.mu, x))
-    return jnp.where(infinite, x, log_odds(law.p, law.a, law.b, skew, z))
+    from_mu = jnp.where(infinite, 0.0, x - law.mu)
+    odds = log_odds(law.p, law.a, law.b, law.gamma, law.sigma, from_mu)
+    return jnp.where(infinite, x, odds)
 
 
 @jax.jit
 def _quantile(law: UnivariateNormalMixture, odds: Array) -> Array:
     infinite = jnp.isinf(odds)
-    skew = law.gamma / law.sigma
-    z = quantile(law.p, law.a, law.b, skew, jnp.where(infinite, 0.0, odds))
-    return jnp.where(infinite, odds, law.mu + law.sigma * z)
+    finite = jnp.where(infinite, 0.0, odds)
+    from_mu = quantile(law.p, law.a, law.b, law.gamma, law.sigma, finite)
+    return jnp.where(infinite, odds, law.mu + from_mu)
 
 
 @jax.jit
@@ -372,7 +373,7 @@ def _tail_mean(law: UnivariateNormalMixture, x: Array, *, above: bool) -> Array:
 @jax.jit
 def _mean_above(law: UnivariateNormalMixture, x: Array) -> Array:
     finite = jnp.isfinite(x)
-    skew, z = law._standard(jnp.where(finite, x, law.mu))
-    inside = mean_above(law.p, law.a, law.b, skew, z)
+    from_mu = jnp.where(finite, x - law.mu, 0.0)
+    inside = mean_above(law.p, law.a, law.b, law.gamma, law.sigma, from_mu)
     edge = jnp.where(x == -jnp.inf, law.mean(), x)
-    return jnp.where(finite, law.mu + law.sigma * inside, edge)
+    return jnp.where(finite, law.mu + inside, edge)
