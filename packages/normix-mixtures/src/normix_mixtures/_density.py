@@ -71,46 +71,56 @@ def log_density(
     return jnp.where(known.pole, jnp.inf, value)
 
 
-def density_and_mean(
-    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """log f(x) and log (f(x) E(Y | X = x)) on the line, any shape.
+def moments_and_log_density(
+    p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.Array
+) -> tuple[GIGMoments, jax.Array]:
+    """E log Y, E 1/Y, E Y given each row, and `log_density`; at a pole the moments are limits."""
+    moments, value, known = _in_one_pass(p, a, b, z, skew, 0.0)
+    log_prob, *rest = at_pole(known.pole, value, moments)
+    return GIGMoments(moments.log_partition, *rest), log_prob
 
-    The second has no pole: it is taken from the measure y f_Y(y), and f(x) as its mean of 1/Y, but
-    where E(Y | X = x) is infinite.
+
+class AtPoint(NamedTuple):
+    """On the line, for Y with the measure y f_Y(y) given X = x; arrays of the shape of x."""
+
+    log_density: jax.Array  # log f(x)
+    log_mean: jax.Array  # log (f(x) E(Y | X = x))
+    moments: GIGMoments
+    mode: Shift
+
+
+def at_point(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
+) -> AtPoint:
+    """f(x) E(Y | X = x) has no pole, and its mean of 1/Y is f(x).
+
+    Where E(Y | X = x) is infinite they are those of f_Y itself.
     """
     infinite = (a == 0) & (g == 0) & (p >= -0.5)
     tilt = jnp.where(infinite, 0.0, 1.0).astype(x.dtype)
-    found, value = moments_and_log_density(p, a, b, x.reshape(-1, 1), g[None], tilt)
+    found, value, known = _in_one_pass(p, a, b, x.reshape(-1, 1), g[None], tilt)
     log_f = jnp.where(infinite, value, value + jnp.log(found.inverse_y))
     log_mean = jnp.where(infinite, jnp.inf, value)
-    return log_f.reshape(x.shape), log_mean.reshape(x.shape)
+    point = AtPoint(log_f, log_mean, found, known.mode)
+    shaped: AtPoint = jax.tree.map(lambda part: part.reshape(x.shape), point)
+    return shaped
 
 
-def moments_and_log_density(
-    p: jax.Array,
-    a: jax.Array,
-    b: jax.Array,
-    z: jax.Array,
-    skew: jax.Array,
-    tilt: jax.Array | float = 0.0,
-) -> tuple[GIGMoments, jax.Array]:
-    """E log Y, E 1/Y, E Y given each row, and `log_density`; at a pole the moments are limits.
-
-    With a tilt they are those for y^tilt f_Y(y) in place of f_Y(y).
-    """
+def _in_one_pass(
+    p: jax.Array, a: jax.Array, b: jax.Array, z: jax.Array, skew: jax.Array,
+    tilt: jax.Array | float,
+) -> tuple[GIGMoments, jax.Array, _Known]:  # fmt: skip
     prior = prior_of(p, a, b)
     known = _known(p, a, b, prior, z, skew, tilt)
     found, log_given = gig_moments_and_log_density(*known.given, jnp.ones_like(known.unit))
+    inverse = 1 / known.unit
     moments = GIGMoments(
         found.log_partition + known.given.p * known.log_unit,
         found.log_y + known.log_unit,
-        found.inverse_y * (1 / known.unit) * (1 / known.unit),
+        found.inverse_y * inverse * inverse,
         found.y * known.unit * known.unit,
     )
-    value = _log_density(p, a, b, prior, known, log_given)
-    log_prob, *rest = at_pole(known.pole, value, moments)
-    return GIGMoments(moments.log_partition, *rest), log_prob
+    return moments, _log_density(p, a, b, prior, known, log_given), known
 
 
 def at_pole(pole: jax.Array, log_prob: jax.Array, moments: GIGMoments) -> list[jax.Array]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from normix_expfam.toolbox import gig_log_density, gig_mode_and_rates
 
-from ._shift import exponents
+from ._shift import Means, exponents
 
 CONCENTRATED = 400.0  # w from where the expansion is taken: its next term is then 1e-18
 _SERIES = (
@@ -87,14 +87,14 @@ def log_mass_of_concentrated(alpha: jax.Array, beta: jax.Array) -> jax.Array:
     return (math.log(2 * math.pi) - jnp.log(w)) / 2 + total
 
 
-def means_of_concentrated(alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """E f and E h."""
+def means_of_concentrated(alpha: jax.Array, beta: jax.Array) -> Means:
+    """E u, E f and E h. The first follows from E [α f' + β h'] = 0."""
     one, none = jnp.ones_like(alpha), jnp.zeros_like(alpha)
     f, h = (
         -jax.jvp(log_mass_of_concentrated, (alpha, beta), tangents)[1]
         for tangents in ((one, none), (none, one))
     )
-    return f, h
+    return Means((beta * h - alpha * f) / (alpha + beta), f, h)
 
 
 def log_mass(p: jax.Array, a: jax.Array, b: jax.Array, prior: Prior) -> jax.Array:

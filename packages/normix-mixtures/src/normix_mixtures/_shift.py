@@ -54,8 +54,11 @@ def shift(
     """
     above, below = _parts(alpha, g), _parts(beta, r)
     P, R = above.rate + above.square, below.rate + below.square
+    limit = P * R == 0
     both = above.unit * below.unit
-    size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(order), both))
+    both = jnp.where(limit, jnp.minimum(both, float(jnp.finfo(P.dtype).max) ** 0.45), both)
+    size = jnp.maximum(jnp.abs(order), jnp.where(limit, 0.0, both))
+    size = jax.lax.stop_gradient(jnp.where(size > 0, size, 1.0))
     product = (both / size) ** 2 * P * R
     w = size * jnp.sqrt((order / size) ** 2 + 4 * product)
     positive = order > 0

@@ -16,8 +16,9 @@ from jax.custom_derivatives import SymbolicZero
 from normix_expfam import gig_moments
 from normix_expfam.toolbox import along
 
-from ._density import density_and_mean
-from ._mass import means_of_concentrated, of_parameters, prior_of
+from ._density import AtPoint, at_point
+from ._mass import Prior, means_of_concentrated, of_parameters, prior_of
+from ._shift import Means, from_mode, shift
 from ._tail_integral import Tails, tails
 
 _QUANTILE_STEPS = 100  # 4 to 9 are usual
@@ -34,25 +35,24 @@ def log_odds(
 
 
 class _Edge(NamedTuple):
-    """At x in units of the scale, as logarithms: f(x) and f(x) E(Y | X = x)."""
+    """The point x and what is known there, in units of the scale."""
 
     x: jax.Array
     g: jax.Array
-    log_density: jax.Array
-    log_mean: jax.Array
+    at: AtPoint
 
     def over(self, log_weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """f, x f and f E(Y | X = x) over a weight; x f is 0 at the pole x = 0."""
-        density = jnp.exp(self.log_density - log_weight)
+        density = jnp.exp(self.at.log_density - log_weight)
         times_x = self.x * jnp.where(self.x == 0, 0.0, density)
-        return density, times_x, jnp.exp(self.log_mean - log_weight)
+        return density, times_x, jnp.exp(self.at.log_mean - log_weight)
 
 
 def _edge(
     p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, x: jax.Array
 ) -> _Edge:
     skew, z = g / scale, x / scale
-    return _Edge(z, skew, *density_and_mean(p, a, b, skew, z))
+    return _Edge(z, skew, at_point(p, a, b, skew, z))
 
 
 def _slopes(
@@ -80,7 +80,7 @@ def _slopes(
         -by_score * mean.y * lean / 2,
         -by_score * mean.inverse_y * lean_inverse / 2,
     )
-    f, h = means_of_concentrated(prior.alpha, prior.beta)
+    _, f, h = means_of_concentrated(prior.alpha, prior.beta)
     by_rates = by_score * (f - both.means.f), by_score * (h - both.means.h)
     concentrated = of_parameters(prior, *by_rates, (times_g - times_x) / 2)
     by_law = tuple(
@@ -208,27 +208,56 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
         _order(p + 2, p, lifted.y),
         _order(p - 1, p, before.inverse_y),
     ]
-    g, x = edge.g, edge.x
+    g, x, at_x = edge.g, edge.x, edge.at.moments
     some = _tilted(orders, a, b, g, x)
     hazard, times_x, at_edge = edge.over(some.log_upper[0])
-    at_x = gig_moments(p + 0.5 + 0 * x, a + g * g + 0 * x, b + x * x)
     y = _y_above(before.y, g, some, 0)
     # the moments with a factor Y are those of the tilted law, if there is one
     y_again = jnp.where(before.y < jnp.inf, _y_above(lifted.y, g, some, 1), jnp.nan)
     log_y_again = jnp.where(before.y < jnp.inf, _log_y_above(lifted.log_y, some, 1), jnp.nan)
     inverse_y = before.inverse_y * jnp.exp(some.log_upper[3] - some.log_upper[0])
     mean = _drift(g, y) + at_edge
-    by_x, by_g = hazard * (mean - x), y - at_edge * (mean - x)
+    beyond, by_g = times_x * (mean - x), y - at_edge * (mean - x)
+    prior = prior_of(p, a, b)
+    by_rates = _covariance_of_concentrated(prior, edge, some, _drift(g, y), at_edge)
+    of_concentrated = of_parameters(prior, *by_rates, (mean + _drift(g, by_g) - beyond) / 2)
+    by_law = (
+        _drift(g, y * log_y_again) + at_edge * at_x.log_y
+        - mean * _log_y_above(before.log_y, some, 0),
+        -(_drift(g, y * y_again) + at_edge * at_x.y - mean * y) / 2,
+        -(g + hazard - mean * inverse_y) / 2,
+    )  # fmt: skip
     slopes = (
-        scale * (_drift(g, y * log_y_again) + at_edge * at_x.log_y
-                 - mean * _log_y_above(before.log_y, some, 0)),
-        -scale * (_drift(g, y * y_again) + at_edge * at_x.y - mean * y) / 2,
-        -scale * (g + hazard - mean * inverse_y) / 2,
+        *(scale * jnp.where(prior.concentrated, one, other)
+          for one, other in zip(of_concentrated, by_law, strict=True)),
         by_g,
-        mean - _drift(g, by_g) - times_x * (mean - x),
-        by_x,
+        mean - _drift(g, by_g) - beyond,
+        hazard * (mean - x),
     )  # fmt: skip
     return scale * mean, along(slopes, tangents, x)
+
+
+def _covariance_of_concentrated(
+    prior: Prior, edge: _Edge, some: Tails, drift: jax.Array, at_edge: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """-Cov (X, f(s) | X > x) and -Cov (X, h(s) | X > x), s = log(Y/y0), from the orders p, p + 1."""
+    _, alpha, beta = prior
+    tail = _means_above(some, 0, prior.alpha, prior.beta)
+    lifted = shift(alpha - beta + 1, alpha, beta, 1.0, jnp.zeros(1), jnp.zeros(1))
+    again = from_mode(lifted, *_means_above(some, 1, lifted.up, lifted.down))
+    at = edge.at.mode
+    at_x = from_mode(at, *means_of_concentrated(at.up, at.down))
+    return (
+        -(drift * (again.f - tail.f) + at_edge * (at_x.f - tail.f)),
+        -(drift * (again.h - tail.h) + at_edge * (at_x.h - tail.h)),
+    )
+
+
+def _means_above(some: Tails, k: int, alpha: jax.Array, beta: jax.Array) -> Means:
+    """Means given X > x for the k-th order, as `_log_y_above`."""
+    whole = means_of_concentrated(alpha, beta)
+    pairs = zip(whole, some.means, strict=True)
+    return Means(*(_complemented(mean, part[k], some, k) for mean, part in pairs))
 
 
 def _order(order: jax.Array, p: jax.Array, mean: jax.Array) -> jax.Array:
@@ -253,12 +282,17 @@ def _y_above(mean_y: jax.Array, g: jax.Array, some: Tails, k: int) -> jax.Array:
     """E (Y | X > x) for the k-th order, the next being tilted by y."""
     tilted = mean_y * jnp.exp(some.log_upper[k + 1] - some.log_upper[k])
     # the light tail of a law without a mean has one
-    light = jnp.where(some.upper[k], some.y[k], jnp.nan)
+    light = some.y0[k] * (1 + some.means.s[k] + some.means.f[k])
+    light = jnp.where(some.upper[k], light, jnp.nan)
     return jnp.where(mean_y < jnp.inf, tilted, jnp.where(g < 0, light, jnp.inf))
 
 
 def _log_y_above(mean_log_y: jax.Array, some: Tails, k: int) -> jax.Array:
     """E (log Y | X > x) for the k-th order, the complement of what was integrated if need be."""
+    return _complemented(mean_log_y, some.means.s[k] + jnp.log(some.y0[k]), some, k)
+
+
+def _complemented(mean: jax.Array, of_tail: jax.Array, some: Tails, k: int) -> jax.Array:
+    """A mean given X > x, from that of the tail that was integrated and the mean of all."""
     lower, upper = jnp.exp(some.log_lower[k]), jnp.exp(some.log_upper[k])
-    complement = (mean_log_y - lower * some.log_y[k]) / upper
-    return jnp.where(some.upper[k], some.log_y[k], complement)
+    return jnp.where(some.upper[k], of_tail, (mean - lower * of_tail) / upper)
