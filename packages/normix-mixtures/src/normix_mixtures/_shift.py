@@ -46,7 +46,12 @@ def exponents(u: jax.Array, e: jax.Array, d: jax.Array) -> tuple[jax.Array, jax.
 
 
 def shift(
-    order: jax.Array, alpha: jax.Array, beta: jax.Array, lift: float, g: jax.Array, r: jax.Array
+    order: jax.Array,
+    alpha: jax.Array,
+    beta: jax.Array,
+    lift: jax.Array | float,
+    g: jax.Array,
+    r: jax.Array,
 ) -> Shift:
     """To an order that is lifted, for the vectors g √y0 and r/√y0 on a last axis that is summed over.
 
