@@ -14,10 +14,13 @@ from normix_bessel import log_kv, log_kv_moments
 
 from ._checks import require
 from ._gig import GIGMoments
+from ._kl_term import exp_gap
+from ._stirling import LARGE, stirling_series
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 _RESTARTS = 12  # of L-BFGS-B; 5 sufficed for 60 random laws, p in ±50, a and b in 10^±6
+_OWNER = "GeneralizedInverseGaussian (cpu)"
 _SWAP = np.array([0, 2, 1])
 _REFLECT = np.array([-1.0, 1.0, 1.0])
 
@@ -85,10 +88,17 @@ def _limit_covariance(alpha: float, rate: float, *, mirrored: bool) -> np.ndarra
     return cov[_SWAP][:, _SWAP] * np.outer(_REFLECT, _REFLECT) if mirrored else cov
 
 
+def _log_less_digamma(alpha: float) -> float:
+    """log α - digamma(α), for large α as ½/α less the slope of Stirling's remainder."""
+    if alpha < LARGE:
+        return float(np.log(alpha) - special.digamma(alpha))
+    return float(0.5 / alpha - stirling_series(1, 1 / alpha))
+
+
 def _gamma_shape(c: float) -> float:
     """α with log α - digamma(α) = c > 0; 1/(2α) < c < 1/α bracket it."""
     root: float = optimize.brentq(
-        lambda alpha: np.log(alpha) - special.digamma(alpha) - c, 0.5 / c, 1.0 / c,
+        lambda alpha: _log_less_digamma(alpha) - c, 0.5 / c, 1.0 / c,
         xtol=1e-300, rtol=8.9e-16,
     )  # fmt: skip
     return root
@@ -127,27 +137,42 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
         RuntimeError: if L-BFGS-B ends away from a stationary point.
     """
     log_y, inverse_y, y = (float(x) for x in eta)
-    owner = "GeneralizedInverseGaussian (cpu)"
-    finite = np.all(np.isfinite([log_y, inverse_y, y]))
-    feasible = finite and inverse_y > 0 and y > 0 and -np.log(inverse_y) < log_y < np.log(y)
-    require(bool(feasible), owner, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
+    feasible = np.all(np.isfinite([log_y, inverse_y, y])) and inverse_y > 0 and y > 0
+    feasible = feasible and -np.log(inverse_y) < log_y < np.log(y)
+    require(bool(feasible), _OWNER, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
             "pass the mean of (log y, 1/y, y) over data that vary")  # fmt: skip
-    s, mean = np.sqrt(y / inverse_y), np.sqrt(y * inverse_y)
-    centred = log_y - np.log(s)
-    alpha, mirror = _gamma_shape(np.log(mean) - centred), _gamma_shape(np.log(mean) + centred)
-    if alpha > 1 and mean**2 * (alpha - 1) >= alpha:
+    return solve_gaps(y, inverse_y, np.log(y) - log_y, np.log(inverse_y) + log_y)
+
+
+def solve_gaps(y: float, inverse_y: float, lower: float, upper: float) -> tuple[float, float, float]:
+    """The same for log E Y - E log Y and log E 1/Y + E log Y in place of E log Y.
+
+    Raises:
+        ValueError: if a gap is not positive and finite.
+        RuntimeError: as `solve`.
+    """
+    require(0 < lower < np.inf and 0 < upper < np.inf, _OWNER, "x", "vary", (lower, upper),
+            "the maximum is a point mass, which is no distribution of the family")  # fmt: skip
+    s, log_mean, centred = np.sqrt(y) / np.sqrt(inverse_y), (lower + upper) / 2, (upper - lower) / 2
+    alpha, mirror, excess = _gamma_shape(lower), _gamma_shape(upper), np.expm1(2 * log_mean)
+    if alpha > 1 and excess * (alpha - 1) >= 1:
         return alpha, 2 * alpha / y, 0.0
-    if mirror > 1 and mean**2 * (mirror - 1) >= mirror:
+    if mirror > 1 and excess * (mirror - 1) >= 1:
         return -mirror, 0.0, 2 * mirror / inverse_y
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        # ψ - θ·η about the mode y0 of log Y, in (u, f, g) of `KvMoments`
         p, a, b = x[0], np.exp(x[1]), np.exp(x[2])
-        m = moments(p, a, b)
-        value = float(m.log_partition) - p * centred + (a + b) * mean / 2
-        slope = np.array([m.log_y - centred, -a * (m.y - mean) / 2, -b * (m.inverse_y - mean) / 2])
-        return value, slope
+        kv = log_kv_moments(p, np.sqrt(a) * np.sqrt(b), covariance=False, backend="cpu")
+        y0 = float(_mode_of_log(np.asarray(p), np.asarray(a), np.asarray(b)))
+        up, down = a * y0 / 2, b / y0 / 2
+        f = exp_gap(log_mean - np.log(y0), np) + lower
+        g = exp_gap(log_mean + np.log(y0), np) + upper
+        du, df, dg = kv.mean - np.array([centred - np.log(y0), f, g])
+        value = float(kv.log_mass) + up * f + down * g
+        return value, np.array([du, -up * (du + df), -down * (dg - du)])
 
-    x = np.array([0.0, -np.log(2 * np.log(mean)), -np.log(2 * np.log(mean))])
+    x = np.array([0.0, -np.log(2 * log_mean), -np.log(2 * log_mean)])
     for _ in range(_RESTARTS):
         root = _inverse_root(x)
         found = optimize.minimize(
@@ -159,6 +184,6 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
         if np.sum((_inverse_root(x).T @ slope) ** 2) < 1e-13 * (1 + abs(value)):
             return float(x[0]), float(np.exp(x[1]) / s), float(np.exp(x[2]) * s)
     raise RuntimeError(
-        f"{owner}: L-BFGS-B ended with gradient {slope} in (p, log a, log b) ({found.message}); "
+        f"{_OWNER}: L-BFGS-B ended with gradient {slope} in (p, log a, log b) ({found.message}); "
         "use backend='jax', whose Newton solver is exact"
     )

@@ -3,10 +3,10 @@
     B(x, y) = ψ(x) - ψ(y) - (x - y)·∇ψ(y) >= 0.
 
 KL(p‖q) = B(θ_q, θ_p). With θ_m = α θ_p + (1-α) θ_q, Rényi's divergence of order α is
-(α B(θ_p, θ_m) + (1-α) B(θ_q, θ_m)) / (1-α), and the Bhattacharyya distance is
-(B(θ_p, θ_m) + B(θ_q, θ_m)) / 2 at α = 1/2 (Nielsen & Nock 2011, "On Rényi and Tsallis entropies
-and divergences for exponential families"). These forms lose nothing for laws that are close,
-where the terms of B cancel: there B is integrated, as ∫_0^1 (1-s) δᵀ ∇²ψ(y + s δ) δ ds.
+(α B(θ_p, θ_m) + (1-α) B(θ_q, θ_m)) / (1-α) (Nielsen & Nock 2011, "On Rényi and Tsallis entropies
+and divergences for exponential families"). These forms lose nothing for distributions that are
+close, where the terms of B cancel: there B is integrated, as ∫_0^1 (1-s) δᵀ ∇²ψ(y + s δ) δ ds.
+The terms are also large where a distribution is concentrated; families of such have B in closed form.
 """
 
 from functools import cache, partial
@@ -100,13 +100,20 @@ def _(family: Triad, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]
     return negative_conjugate(family, theta), -slope @ tangent
 
 
+def mixed(order: jax.Array, to_p: jax.Array, to_q: jax.Array) -> jax.Array:
+    """(α B_p + (1-α) B_q) / (1-α) for the order α, where B_p is 0 at α = 1."""
+    one = order == 1
+    alpha = jnp.where(one, 2.0, order).astype(to_p.dtype)
+    return to_q + jnp.where(one, 0.0, alpha / (1 - alpha) * to_p)
+
+
 def renyi(family: Triad, p: jax.Array, q: jax.Array, order: jax.Array) -> jax.Array:
     """D_α(p‖q) for α > 0; KL(p‖q) at α = 1, +inf where α p + (1-α) q is no natural parameter."""
     one = order == 1
     alpha = jnp.where(one, 2.0, order).astype(p.dtype)
     middle = jnp.where(one, p, q + alpha * (p - q))
     to_p, to_q = _pair(family, jnp.stack([p, q]), middle)
-    value = to_q + jnp.where(one, 0.0, alpha / (1 - alpha) * to_p)
+    value = mixed(order, to_p, to_q)
     # on the boundary the means may be infinite where ψ is not
     psi_p, psi_q, psi = _values(family, jnp.stack([p, q, middle]))
     plain = (psi - alpha * psi_p - (1 - alpha) * psi_q) / (alpha - 1)
@@ -118,8 +125,3 @@ def renyi(family: Triad, p: jax.Array, q: jax.Array, order: jax.Array) -> jax.Ar
 @partial(jax.jit, static_argnums=0)
 def _values(family: Triad, points: jax.Array) -> jax.Array:
     return jax.vmap(partial(log_partition, family))(points)
-
-
-def bhattacharyya(family: Triad, p: jax.Array, q: jax.Array) -> jax.Array:
-    """-log ∫ √(f_p f_q)."""
-    return jnp.sum(_pair(family, jnp.stack([p, q]), (p + q) / 2)) / 2

@@ -16,11 +16,11 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from ._checks import as_floats, is_concrete, positive_scalars, require, resolve_backend
-from ._divergence import bhattacharyya, bregman, dot, negative_conjugate, renyi
+from ._divergence import bregman, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
 from ._mle import MLEResult, deviations_from_information, standard_errors
 from ._shown import shown
-from ._status import InversionStatus
+from ._status import with_status
 from ._triad import grad_log_partition, log_partition
 
 Backend = Literal["jax", "cpu"]
@@ -189,8 +189,7 @@ class ExponentialFamily(eqx.Module):
     @hook
     def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Int[Array, ""]]:
         """`_from_expectation` with its `InversionStatus`."""
-        law = cls._from_expectation(eta)
-        return law, _status_of(law)
+        return with_status(cls._from_expectation(eta))
 
     @classmethod
     @hook
@@ -198,8 +197,7 @@ class ExponentialFamily(eqx.Module):
         """The MLE with its status; the default has the mean statistics of the data."""
         eta = cls._mean_statistics(x, weights)
         if backend == "cpu":
-            law = cls._from_expectation_cpu(np.asarray(eta, np.float64))
-            return law, _status_of(law)
+            return with_status(cls._from_expectation_cpu(np.asarray(eta, np.float64)))
         return _inverted(cls, eta)
 
     @hook
@@ -214,6 +212,31 @@ class ExponentialFamily(eqx.Module):
         raise NotImplementedError(
             f"{name}.entropy: the family must give _mean_log_base, E log h(X); it is 0 where h = 1"
         )
+
+    @hook
+    def _mean(self) -> Float[Array, " k"]:
+        """E t(X), for families whose parameters have digits that θ loses."""
+        return grad_log_partition(type(self), self.natural_params())
+
+    @hook
+    def _information(self) -> Float[Array, "k k"]:
+        """Cov t(X), for the same families."""
+        return self._hessian_log_partition(self.natural_params())
+
+    @hook
+    def _entropy(self) -> Float[Array, ""]:
+        """-E log f(X), for families that have a form without loss."""
+        return negative_conjugate(type(self), self.natural_params()) - self._mean_log_base()
+
+    @hook
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        """The Kullback-Leibler divergence, for families that have a form without loss."""
+        return bregman(type(self), other.natural_params(), self.natural_params())
+
+    @hook
+    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
+        """The Rényi divergence, for families that have a form without loss."""
+        return renyi(type(self), self.natural_params(), other.natural_params(), order)
 
     @hook
     def _free_parameters(self) -> Self:
@@ -236,13 +259,13 @@ class ExponentialFamily(eqx.Module):
         """η = E t(X), shape (k,)."""
         if resolve_backend(f"{type(self).__name__}.expectation_params", backend) == "cpu":
             return self._grad_log_partition_cpu(np.asarray(self.natural_params(), np.float64))
-        return grad_log_partition(type(self), self.natural_params())
+        return self._mean()
 
     def fisher_information(self, *, backend: Backend = "jax") -> Float[Array | np.ndarray, "k k"]:
         """∇²ψ(θ) = Cov t(X), the Fisher information about θ in one observation, shape (k, k)."""
         if resolve_backend(f"{type(self).__name__}.fisher_information", backend) == "cpu":
             return self._hessian_log_partition_cpu(np.asarray(self.natural_params(), np.float64))
-        return self._hessian_log_partition(self.natural_params())
+        return self._information()
 
     @classmethod
     def sufficient_statistics(cls, x: ArrayLike) -> Float[Array, "*batch k"]:
@@ -417,7 +440,7 @@ class ExponentialFamily(eqx.Module):
         Raises:
             NotImplementedError: if the family does not give E log h(X).
         """
-        return negative_conjugate(type(self), self.natural_params()) - self._mean_log_base()
+        return _entropy(self)
 
     def cross_entropy(self, other: Self) -> Float[Array, ""]:
         """-E log f_other(X) for X of this law, in nats; entropy plus KL divergence.
@@ -426,15 +449,14 @@ class ExponentialFamily(eqx.Module):
             TypeError: if other is of another family.
             NotImplementedError: if the family does not give E log h(X).
         """
-        theta, to = self._with(other, "cross_entropy")
-        eta = grad_log_partition(type(self), theta)
-        return log_partition(type(self), to) - dot(to, eta) - self._mean_log_base()
+        law, other = self._with(other, "cross_entropy")
+        return _entropy(law) + _kl(law, other)
 
     def kl_divergence(self, other: Self) -> Float[Array, ""]:
         """Kullback-Leibler divergence E log f(X)/f_other(X) >= 0 for X of this law, in nats.
 
-        With θ' that of the other law it is `ψ(θ') - ψ(θ) - (θ' - θ)·η`, integrated where the laws
-        are too close for differences.
+        With θ' that of the other law it is `ψ(θ') - ψ(θ) - (θ' - θ)·η`, which is evaluated in a form
+        that keeps its digits where the terms are large or the two are close.
 
         Raises:
             TypeError: if other is of another family.
@@ -447,8 +469,7 @@ class ExponentialFamily(eqx.Module):
             >>> float(law.kl_divergence(law))
             0.0
         """
-        theta, to = self._with(other, "kl_divergence")
-        return bregman(type(self), to, theta)
+        return _kl(*self._with(other, "kl_divergence"))
 
     def renyi_divergence(self, other: Self, order: ArrayLike) -> Float[Array, ""]:
         """Rényi divergence log ∫ f^α f_other^(1-α) dx / (α-1) of order α > 0, in nats.
@@ -460,10 +481,10 @@ class ExponentialFamily(eqx.Module):
             TypeError: if other is of another family.
             ValueError: if order is concrete and not positive and finite.
         """
-        theta, to = self._with(other, "renyi_divergence")
+        law, other = self._with(other, "renyi_divergence")
         name = f"{type(self).__name__}.renyi_divergence"
         order = positive_scalars(name, order=order)[0]
-        return renyi(type(self), theta, to, order.astype(theta.dtype))
+        return _renyi(law, other, order.astype(jax.tree.leaves(law)[0].dtype))
 
     def squared_hellinger(self, other: Self) -> Float[Array, ""]:
         """Squared Hellinger distance ½ ∫ (√f - √f_other)² dx = 1 - ∫ √(f f_other) dx, in [0, 1].
@@ -471,10 +492,13 @@ class ExponentialFamily(eqx.Module):
         Raises:
             TypeError: if other is of another family.
         """
-        return -jnp.expm1(-bhattacharyya(type(self), *self._with(other, "squared_hellinger")))
+        law, other = self._with(other, "squared_hellinger")
+        half = jnp.asarray(0.5, jax.tree.leaves(law)[0].dtype)
+        # -2 log ∫ √(f f_other) is the divergence of order 1/2
+        return -jnp.expm1(-_renyi(law, other, half) / 2)
 
-    def _with(self, other: Self, method: str) -> tuple[Array, Array]:
-        """θ of both laws, in one dtype."""
+    def _with(self, other: Self, method: str) -> tuple[Self, Self]:
+        """Both laws, in one dtype."""
         name = type(self).__name__
         if type(other) is not type(self):
             raise TypeError(
@@ -485,8 +509,9 @@ class ExponentialFamily(eqx.Module):
         require(mine.shape == theirs.shape, f"{name}.{method}", "other",
                 f"have natural parameters of shape {mine.shape}", theirs.shape,
                 "compare laws of one dimension")  # fmt: skip
-        mine, theirs = as_floats(f"{name}.{method}", theta=mine, other=theirs)
-        return mine, theirs
+        dtype = as_floats(f"{name}.{method}", theta=mine, other=theirs)[0].dtype
+        pair: tuple[Self, Self] = jax.tree.map(lambda leaf: leaf.astype(dtype), (self, other))
+        return pair
 
     @classmethod
     def _batched(cls, function: Callable[[Array], Array], x: Array) -> Array:
@@ -502,14 +527,25 @@ class ExponentialFamily(eqx.Module):
         return values.reshape(x.shape[:split] + values.shape[1:])
 
 
+@jax.jit
+def _entropy(law: Any) -> Array:
+    found: Array = law._entropy()
+    return found
+
+
+@jax.jit
+def _kl(law: Any, other: Any) -> Array:
+    found: Array = law._kl(other)
+    return found
+
+
+@jax.jit
+def _renyi(law: Any, other: Any, order: Array) -> Array:
+    found: Array = law._renyi(other, order)
+    return found
+
+
 @partial(jax.jit, static_argnums=0)
 def _inverted(family: type[Family], eta: Array) -> tuple[Family, Array]:
     """η -> law, compiled once per family; traced, so that parameters pass unchecked."""
     return family._solve_expectation(eta)
-
-
-def _status_of(law: Any) -> Array:
-    """CONVERGED where the parameters are finite, else INFEASIBLE."""
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(law)]))
-    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
-    return jnp.where(finite, found, failed).astype(jnp.int32)

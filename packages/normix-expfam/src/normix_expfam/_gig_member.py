@@ -1,17 +1,20 @@
 """`GIGMember`: laws on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
 
 from abc import abstractmethod
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int
 
-from ._family import hook
+from ._family import Backend, hook
 from ._gig_distribution import log_odds, quantile
 from ._gig_moments import raw_moment
 from ._positive import interior_point, log_indicator
+from ._spread import Spread, spread
 from ._univariate import UnivariateFamily
 
 
@@ -29,6 +32,25 @@ class GIGMember(UnivariateFamily):
     @abstractmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
         """The member that is GIG(p, a, b), unchecked; a parameter it fixes is not looked at."""
+
+    @classmethod
+    @abstractmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        """The MLE for data of this spread with its `InversionStatus`; traceable."""
+
+    @classmethod
+    @hook
+    def _from_spread_cpu(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        """The same for numbers in float64."""
+        return _located(cls, Spread(*map(jnp.asarray, data)))
+
+    @classmethod
+    def _fit(cls, x: Array, weights: Array | None, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        if backend == "cpu":
+            rows = None if weights is None else np.asarray(weights, np.float64)
+            with np.errstate(all="ignore"):
+                return cls._from_spread_cpu(spread(np.asarray(x, np.float64), rows, np))
+        return _located(cls, _spread(x, weights))
 
     @staticmethod
     @hook
@@ -65,3 +87,14 @@ def _of_x(p: Array, a: Array, b: Array, x: Array) -> Array:
 @jax.jit
 def _of_odds(p: Array, a: Array, b: Array, odds: Array) -> Array:
     return quantile(*(jnp.broadcast_to(y, odds.shape) for y in (p, a, b)), odds)
+
+
+@jax.jit
+def _spread(x: Array, weights: Array | None) -> Spread:
+    """Compiled for each shape of data, `_located` once for each family."""
+    return spread(x, weights)
+
+
+@partial(jax.jit, static_argnums=0)
+def _located(family: Any, data: Spread) -> Any:
+    return family._from_spread(data)

@@ -7,7 +7,9 @@ E 1/Y >= β/(α - 1), because ∂F/∂b = (η_2 - E 1/Y)/2 is then not negative 
 image, Y -> 1/Y, decides a = 0 (Barndorff-Nielsen & Halgreen 1977; Jørgensen 1982).
 
 The scale is taken out first: y is measured in s = √(E Y / E 1/Y), after which both means are
-M = √(E Y · E 1/Y).
+M = √(E Y · E 1/Y). What is left of η are the gaps log E Y - E log Y and log E 1/Y + E log Y, half
+of whose sum is log M. They are as small as the squared coefficient of variation: from data they are
+known relative to their size, from η to rounding of its terms.
 """
 
 from functools import partial
@@ -20,10 +22,30 @@ import numpy as np
 from normix_bessel import log_kv_moments
 
 from ._gamma import gamma_shape
+from ._kl_term import exp_gap
 from ._newton import Evaluation, minimise
 from ._status import InversionStatus
 
 _SIGN = np.array([1.0, -1.0, -1.0])  # (k, α, β) multiplies (u, -f, -g)
+
+
+class GIGTarget(NamedTuple):
+    """Mean statistics as scales and gaps."""
+
+    y: jax.Array
+    """E Y."""
+
+    inverse_y: jax.Array
+    """E 1/Y."""
+
+    lower: jax.Array
+    """log E Y - E log Y."""
+
+    upper: jax.Array
+    """log E 1/Y + E log Y."""
+
+    noise: jax.Array
+    """Rounding error of the gaps."""
 
 
 class GIGSolution(NamedTuple):
@@ -58,7 +80,14 @@ def _recentred(p: jax.Array, a: jax.Array, b: jax.Array) -> _Point:
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     upper = p > 0
     larger = jnp.where(upper, w + p, w - p)
-    log_y0 = jnp.where(upper, jnp.log(larger) - jnp.log(a), jnp.log(b) - jnp.log(larger))
+    # near 1 by its distance from 1, which a concentrated solution needs relative to its width
+    top, bottom = jnp.where(upper, larger, b), jnp.where(upper, a, larger)
+    near = jnp.abs(top - bottom) < 0.5 * bottom
+    log_y0 = jnp.where(
+        near,
+        jnp.log1p(jnp.where(near, top - bottom, 0.0) / bottom),
+        jnp.log(top) - jnp.log(bottom),
+    )
     y0 = jnp.exp(log_y0)
     return _Point(p, a * y0 / 2, b / y0 / 2, log_y0)
 
@@ -76,20 +105,35 @@ def _signed(cov: jax.Array) -> jax.Array:
     return cov * (sign[:, None] * sign[None, :])
 
 
-def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> Evaluation:
-    """F for η = (log_y, mean, mean), with Newton's step in (p, α, β)."""
+class _Gaps(NamedTuple):
+    """What is left of η in units of s."""
+
+    lower: jax.Array
+    upper: jax.Array
+    noise: jax.Array
+
+    @property
+    def log_mean(self) -> jax.Array:
+        """log M."""
+        return (self.lower + self.upper) / 2
+
+    @property
+    def log_y(self) -> jax.Array:
+        """E log Y."""
+        return (self.upper - self.lower) / 2
+
+
+def _evaluate(point: _Point, gaps: _Gaps) -> Evaluation:
+    """F, with Newton's step in (p, α, β)."""
     z = 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta)
     kv = log_kv_moments(point.p, z)
     y0 = jnp.exp(point.log_y0)
-    # ψ - θ·η with every term taken about y0
-    target_u = log_y - point.log_y0
-    up, down = mean / y0, mean * y0
-    objective = (
-        kv.log_kv - point.p * kv.saddle + kv.w
-        - (point.p * target_u - point.alpha * (up - 1) - point.beta * (down - 1))
-    )  # fmt: skip
-    target = jnp.stack([target_u, up - 1 - target_u, down - 1 + target_u])
-    terms = 1 + jnp.abs(kv.log_kv) + jnp.abs(point.p * kv.saddle) + jnp.abs(objective)
+    # ψ - θ·η about y0, as sums of what is not negative
+    target_f = exp_gap(gaps.log_mean - point.log_y0) + gaps.lower
+    target_g = exp_gap(gaps.log_mean + point.log_y0) + gaps.upper
+    objective = kv.log_mass + point.alpha * target_f + point.beta * target_g
+    target = jnp.stack([gaps.log_y - point.log_y0, target_f, target_g])
+    terms = 1 + jnp.abs(kv.log_kve) + jnp.abs(point.p * kv.saddle) + jnp.abs(objective)
     noise = jnp.finfo(terms.dtype).eps * terms
     # Newton in the natural parameters (k, -α, -β) of (u, f, g), that is in (k, α, β) after a
     # change of sign
@@ -107,9 +151,9 @@ def _evaluate(point: _Point, log_y: jax.Array, mean: jax.Array) -> Evaluation:
     step = jnp.maximum(step, least)
     k, da, db = step[0], step[1], step[2]
     step_in_p = jnp.stack([k + da - db, da, db])
-    # E (sinh u - u) has standard deviation ~ w^-3/2 and is known to eps
+    # E (sinh u - u) has standard deviation ~ w^-3/2 and is known as the gaps are
     eps, w = jnp.finfo(terms.dtype).eps, point.alpha + point.beta
-    floor = (1e3 * eps * (1 + 0.01 * w**1.5)) ** 2
+    floor = (1e3 * eps + 10 * gaps.noise * w**1.5) ** 2
     return Evaluation(objective, noise, step_in_p, decrement, -gradient @ step, floor)
 
 
@@ -142,13 +186,11 @@ def _solve3(matrix: jax.Array, rhs: jax.Array) -> jax.Array:
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _interior(
-    max_steps: int, log_y: jax.Array, mean: jax.Array, start: tuple[jax.Array, ...]
-) -> tuple[jax.Array, ...]:
-    """p, a, b with E t = (log_y, mean, mean), whether they were reached, and evaluations."""
+def _interior(max_steps: int, gaps: _Gaps, start: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    """p, a, b with these gaps and E Y = E 1/Y, whether they were reached, and evaluations."""
 
     def evaluate(point: _Point) -> Evaluation:
-        return _evaluate(point, log_y, mean)
+        return _evaluate(point, gaps)
 
     point, good, count = minimise(_recentred(*start), evaluate, _moved, max_steps)
     y0 = jnp.exp(point.log_y0)
@@ -158,13 +200,14 @@ def _interior(
 @_interior.defjvp
 def _(max_steps: int, primals: Any, tangents: Any) -> tuple[Any, Any]:
     # dθ = H⁻¹ dη in the statistics (u, f, g) about the mode of the solution
-    log_y, mean, start = primals
-    d_log_y, d_mean, _ = tangents
-    p, a, b, good, count = _interior(max_steps, log_y, mean, start)
+    (gaps, start), (moving, _) = primals, tangents
+    p, a, b, good, count = _interior(max_steps, gaps, start)
     point = _recentred(p, a, b)
     y0 = jnp.exp(point.log_y0)
     kv = log_kv_moments(p, 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta))
-    d_target = jnp.stack([d_log_y, d_mean / y0 - d_log_y, d_mean * y0 + d_log_y])
+    up, down = (jnp.expm1(gaps.log_mean + sign * point.log_y0) for sign in (-1, 1))
+    d_target = jnp.stack([moving.log_y, up * moving.log_mean + moving.lower,
+                          down * moving.log_mean + moving.upper])  # fmt: skip
     free, nothing = jnp.zeros(3, bool), jnp.zeros(3, p.dtype)
     gradient, hessian = jnp.asarray(_SIGN, p.dtype) * d_target, _signed(jnp.asarray(kv.cov))
     k, alpha, beta = _newton_step(-gradient, hessian, free, nothing)
@@ -204,35 +247,44 @@ def solve_gig(
         ([1.0, 2.0, 3.0], 'CONVERGED')
     """
     log_y, inverse_y, y = eta[0], eta[1], eta[2]
-    log_s = (jnp.log(y) - jnp.log(inverse_y)) / 2
-    log_mean = (jnp.log(y) + jnp.log(inverse_y)) / 2
-    centred = log_y - log_s
-    finite = jnp.isfinite(centred) & jnp.isfinite(log_mean)
-    feasible = finite & (y > 0) & (inverse_y > 0) & (jnp.abs(centred) < log_mean)
-    eps = jnp.finfo(eta.dtype).eps
-    degenerate = feasible & (log_mean < eps ** (2 / 3))
+    lower, upper = jnp.log(y) - log_y, jnp.log(inverse_y) + log_y
+    noise = jnp.full_like(y, jnp.finfo(eta.dtype).eps)
+    return solve_target(GIGTarget(y, inverse_y, lower, upper, noise), start, max_steps=max_steps)
 
-    alpha = gamma_shape(jnp.where(feasible, log_mean - centred, 1.0))
-    mirror = gamma_shape(jnp.where(feasible, log_mean + centred, 1.0))
-    squared = jnp.exp(2 * log_mean)  # E Y · E 1/Y >= α/(α-1)
-    gamma = feasible & ~degenerate & (alpha > 1) & (squared * (alpha - 1) >= alpha)
-    inverse_gamma = feasible & ~degenerate & (mirror > 1) & (squared * (mirror - 1) >= mirror)
+
+def solve_target(
+    target: GIGTarget,
+    start: tuple[jax.Array, jax.Array, jax.Array] | None = None,
+    *,
+    max_steps: int = 100,
+) -> GIGSolution:
+    """`solve_gig` of statistics that are given by their gaps."""
+    y, inverse_y, lower, upper, noise = target
+    log_mean = (lower + upper) / 2
+    finite = jnp.isfinite(lower) & jnp.isfinite(upper)
+    feasible = finite & (y > 0) & (inverse_y > 0) & (lower > 0) & (upper > 0)
+    degenerate = feasible & (log_mean < noise ** (2 / 3))
+
+    alpha = gamma_shape(jnp.where(feasible, lower, 1.0))
+    mirror = gamma_shape(jnp.where(feasible, upper, 1.0))
+    # E Y · E 1/Y >= α/(α-1)
+    excess = jnp.expm1(2 * log_mean)
+    gamma = feasible & ~degenerate & (alpha > 1) & (excess * (alpha - 1) >= 1)
+    inverse_gamma = feasible & ~degenerate & (mirror > 1) & (excess * (mirror - 1) >= 1)
 
     interior = feasible & ~degenerate & ~gamma & ~inverse_gamma
-    log_mean_safe = jnp.where(interior, log_mean, 0.5)
-    centred_safe = jnp.where(interior, centred, 0.0)
-    mean = jnp.exp(log_mean_safe)
-    concentration = 1 / (2 * log_mean_safe)
-    p0, a0, b0 = jnp.zeros_like(mean), concentration, concentration
-    s = jnp.exp(log_s)
+    gaps = _Gaps(*(jnp.where(interior, x, 0.5) for x in (lower, upper)), noise)
+    concentration = 0.5 / gaps.log_mean
+    p0, a0, b0 = jnp.zeros_like(concentration), concentration, concentration
+    s = jnp.sqrt(y) / jnp.sqrt(inverse_y)
     if start is not None:
         usable = interior & (start[1] > 0) & (start[2] > 0)
         p0 = jnp.where(usable, start[0], p0)
         a0 = jnp.where(usable, start[1] * s, a0)
         b0 = jnp.where(usable, start[2] / s, b0)
-    p, a, b, good, count = _interior(max_steps, centred_safe, mean, (p0, a0, b0))
+    p, a, b, good, count = _interior(max_steps, gaps, (p0, a0, b0))
     a, b = a / s, b * s
-    w = jnp.where(degenerate, 1 / (2 * jnp.maximum(log_mean, eps)), 1.0)
+    w = jnp.where(degenerate, 0.5 / jnp.maximum(log_mean, noise), 1.0)
     cases = (
         (degenerate, (jnp.zeros_like(p), w / s, w * s), InversionStatus.DEGENERATE),
         (inverse_gamma, (-mirror, jnp.zeros_like(a), 2 * mirror / inverse_y),

@@ -10,6 +10,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
+from ._checks import is_concrete
+from ._shown import shown
 from ._status import InversionStatus
 
 Model = TypeVar("Model", bound=eqx.Module)
@@ -37,6 +39,12 @@ class MLEResult(eqx.Module, Generic[Model]):
 
     n_parameters: Float[Array, ""]
     """Number of classical parameters that were estimated."""
+
+    def __repr__(self) -> str:
+        status = self.status
+        if jnp.ndim(status) == 0 and is_concrete(status):
+            status = InversionStatus(int(status))
+        return shown(eqx.tree_at(lambda result: result.status, self, status))
 
     @property
     def converged(self) -> Bool[Array, "*batch"]:

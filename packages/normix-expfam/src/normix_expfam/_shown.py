@@ -1,9 +1,10 @@
-"""`shown`: a law as text, with its numbers instead of only their shapes."""
+"""`shown`: a distribution or a result as text, with its numbers instead of only their shapes."""
 
 from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
 from ._checks import is_concrete
 
@@ -26,10 +27,12 @@ def shown(tree: eqx.Module) -> str:
 
 
 def _with_numbers(leaf: Any) -> Any:
-    if not eqx.is_array(leaf) or not is_concrete(leaf) or leaf.size > _ENTRIES:
+    if not isinstance(leaf, jax.Array | np.ndarray) or not is_concrete(leaf):
         return leaf
-    if leaf.is_deleted() or not leaf.is_fully_addressable:  # donated, or spread over hosts
+    if leaf.size > _ENTRIES:
         return leaf
+    if isinstance(leaf, jax.Array) and (leaf.is_deleted() or not leaf.is_fully_addressable):
+        return leaf  # donated, or spread over hosts
     return _Numbers(leaf.tolist())
 
 

@@ -1,6 +1,12 @@
 """How the inversion of η ends."""
 
 from enum import IntEnum
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+Law = TypeVar("Law")
 
 
 class InversionStatus(IntEnum):
@@ -47,3 +53,10 @@ _MESSAGES = {
         "E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y, all finite"
     ),
 }
+
+
+def with_status(law: Law) -> tuple[Law, jax.Array]:
+    """The distribution and CONVERGED where its parameters are finite, else INFEASIBLE."""
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(law)]))
+    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
+    return law, jnp.where(finite, found, failed).astype(jnp.int32)

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam import InversionStatus, mode_of_log
-from normix_expfam.toolbox import as_float, require
+from normix_expfam.toolbox import as_float, require, shown
 from normix_mixtures import MixtureStatistics, NormalMixture, check_weights
 
 T = TypeVar("T")
@@ -109,6 +109,9 @@ class OnlineState(eqx.Module):
     n_refused: Int[Array, ""]
     status: Int[Array, ""]
     log_likelihood: Float[Array, ""]
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 class _Settings(NamedTuple):

@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from normix_expfam.toolbox import require
+from normix_expfam.toolbox import require, shown
 from normix_mixtures import NormalMixture
 
 from ._plot import plot_trace
@@ -145,6 +145,9 @@ class EMResult(eqx.Module):
         require(set(self.fixed) <= {*_HOLDABLE}, "EMResult", "fixed",
                 f"name parameters out of {', '.join(_HOLDABLE)}", self.fixed,
                 "leave out the others")  # fmt: skip
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def converged(self) -> bool:

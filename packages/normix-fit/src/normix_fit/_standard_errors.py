@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GeneralizedInverseGaussian
-from normix_expfam.toolbox import as_float, require
+from normix_expfam.toolbox import as_float, require, shown
 from normix_mixtures import (
     DenseDispersion,
     GeneralizedHyperbolic,
@@ -56,6 +56,9 @@ class StandardErrors(eqx.Module):
     sigma: Float[Array, "d d"]
     subordinator: dict[str, Float[Array, ""]]
     covariance: Float[Array, "k k"]
+
+    def __repr__(self) -> str:
+        return shown(self)
 
 
 @final

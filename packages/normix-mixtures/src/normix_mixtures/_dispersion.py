@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
+from normix_expfam.toolbox import shown
 
 
 class Dispersion(eqx.Module):
@@ -17,6 +18,9 @@ class Dispersion(eqx.Module):
 
     Subclasses may hold Σ in any form, for example as factors F Fᵀ + D; C may be any square root.
     """
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @abstractmethod
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

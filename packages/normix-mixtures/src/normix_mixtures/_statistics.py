@@ -6,6 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from normix_expfam.toolbox import shown
+
 
 class PosteriorMoments(NamedTuple):
     """Moments of the subordinator given each row, with the row's log-density; shapes (n,)."""
@@ -54,6 +56,9 @@ class MixtureStatistics(eqx.Module):
 
     xx_inverse_y: Float[Array, "d d"]
     """Σ (x - origin)(x - origin)ᵀ E 1/Y."""
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @classmethod
     def from_rows(

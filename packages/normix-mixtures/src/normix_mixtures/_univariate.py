@@ -22,6 +22,7 @@ from normix_expfam.toolbox import (
     is_positive,
     require,
     scalars,
+    shown,
 )
 
 from . import _moments as moments
@@ -91,6 +92,9 @@ class UnivariateNormalMixture(UnivariateLaw):
         self.sigma = checked(_NAME, rule, is_positive, (sigma,), (arrays[2],), check=check)
         law = GeneralizedInverseGaussian(*((p, a, b) if check else arrays[3:]), check=check)
         self.p, self.a, self.b = (x.astype(self.mu.dtype) for x in law.as_gig())
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def subordinator(self) -> GeneralizedInverseGaussian:

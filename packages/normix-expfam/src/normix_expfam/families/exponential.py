@@ -4,11 +4,13 @@ from typing import Any, ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._scipy import parameters_without_location
+from normix_expfam._spread import Spread
+from normix_expfam._status import with_status
 
 
 @final
@@ -80,6 +82,10 @@ class Exponential(GIGMember):
     def _from_expectation(cls, eta: Float[Array, "1"]) -> Self:
         attained = (eta[0] > 0) & (eta[0] < jnp.inf)
         return cls(jnp.where(attained, 1 / jnp.where(attained, eta[0], 1.0), jnp.nan), check=False)
+
+    @classmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        return with_status(cls._from_expectation(data.mean[None]))
 
     def _log_odds(self, x: Array) -> Array:
         # log(e^(rate x) - 1)

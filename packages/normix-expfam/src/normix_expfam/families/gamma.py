@@ -5,13 +5,26 @@ from typing import Any, ClassVar, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, polygamma
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
+from normix_expfam._gamma import (
+    ShapeRate,
+    gamma_covariance,
+    gamma_deviations,
+    gamma_divergence,
+    gamma_entropy,
+    gamma_log_density,
+    gamma_log_partition,
+    gamma_mean,
+    gamma_renyi,
+    gamma_shape,
+    jensen_gap,
+)
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._scipy import parameters_without_location
+from normix_expfam._spread import Spread
+from normix_expfam._status import with_status
 
 
 @final
@@ -74,14 +87,11 @@ class Gamma(GIGMember):
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
-        alpha, beta = theta[0] + 1, -theta[1]
-        return jnp.stack([digamma(alpha) - jnp.log(beta), alpha / beta])
+        return gamma_mean(theta[0] + 1, -theta[1])
 
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2 2"]:
-        alpha, beta = theta[0] + 1, -theta[1]
-        rows = ([polygamma(1, alpha), 1 / beta], [1 / beta, alpha / beta**2])
-        return jnp.stack([jnp.stack(row) for row in rows])
+        return gamma_covariance(theta[0] + 1, -theta[1])
 
     @classmethod
     def _log_partition_cpu(cls, theta: np.ndarray) -> float:
@@ -106,11 +116,41 @@ class Gamma(GIGMember):
         alpha = gamma_shape(jensen_gap(jnp.log(eta[1]), eta[0]))
         return cls(alpha, alpha / eta[1], check=False)
 
+    @classmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        alpha = gamma_shape(data.log_gap)
+        return with_status(cls(alpha, alpha / data.mean, check=False))
+
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        return gamma_log_density(self.alpha, self.beta, x)
+
+    def _mean(self) -> Float[Array, "2"]:
+        return gamma_mean(self.alpha, self.beta)
+
+    def _information(self) -> Float[Array, "2 2"]:
+        return gamma_covariance(self.alpha, self.beta)
+
+    def _entropy(self) -> Float[Array, ""]:
+        return gamma_entropy(self.alpha, self.beta)
+
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        step = ShapeRate(other.alpha - self.alpha, other.beta - self.beta)
+        return gamma_divergence(self._pair(), other._pair(), step)
+
+    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
+        return gamma_renyi(self._pair(), other._pair(), order)
+
+    def _pair(self) -> ShapeRate:
+        return ShapeRate(self.alpha, self.beta)
+
+    def _asymptotic_deviations(self) -> Self:
+        return type(self)(*gamma_deviations(self.alpha, self.beta), check=False)
+
     def mean(self) -> Float[Array, ""]:
         return self.alpha / self.beta
 
     def var(self) -> Float[Array, ""]:
-        return self.alpha / self.beta**2
+        return self.alpha / self.beta / self.beta
 
     def skewness(self) -> Float[Array, ""]:
         return 2 / jnp.sqrt(self.alpha)

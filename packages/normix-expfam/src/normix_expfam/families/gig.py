@@ -12,10 +12,11 @@ from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
 from normix_expfam._gig_density import log_density
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._gig_moments import mode, standardised
-from normix_expfam._inversion import GIGSolution, solve_gig
+from normix_expfam._inversion import GIGSolution, GIGTarget, solve_gig, solve_target
 from normix_expfam._sampling import sample_gig
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._status import InversionStatus
+from normix_expfam._spread import Spread
+from normix_expfam._status import InversionStatus, with_status
 
 _NAME = "GeneralizedInverseGaussian"
 
@@ -141,7 +142,25 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def _solve_expectation(cls, eta: Float[Array, "3"]) -> tuple[Self, Int[Array, ""]]:
-        solution = solve_gig(eta)
+        return cls._solved(solve_gig(eta))
+
+    @classmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        upper = jnp.log1p(data.excess) - data.log_gap
+        # sums over data have a relative error
+        noise = jnp.finfo(upper.dtype).eps * (data.log_gap + upper) / 2
+        target = GIGTarget(data.mean, data.inverse_mean, data.log_gap, upper, noise)
+        return cls._solved(solve_target(target))
+
+    @classmethod
+    def _from_spread_cpu(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        from normix_expfam import _cpu_gig
+
+        gaps = data.log_gap, np.log1p(data.excess) - data.log_gap
+        return with_status(cls(*_cpu_gig.solve_gaps(data.mean, data.inverse_mean, *gaps)))
+
+    @classmethod
+    def _solved(cls, solution: GIGSolution) -> tuple[Self, Int[Array, ""]]:
         lost = solution.status == int(InversionStatus.MAX_STEPS)
         p = jnp.where(lost, jnp.nan, solution.p)
         return cls(p, solution.a, solution.b, check=False), solution.status

@@ -5,13 +5,26 @@ from typing import Any, ClassVar, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import digamma, polygamma
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._gamma import gamma_log_partition, gamma_shape, jensen_gap
+from normix_expfam._gamma import (
+    ShapeRate,
+    gamma_covariance,
+    gamma_deviations,
+    gamma_divergence,
+    gamma_entropy,
+    gamma_log_partition,
+    gamma_mean,
+    gamma_renyi,
+    gamma_shape,
+    inverse_gamma_log_density,
+    jensen_gap,
+)
 from normix_expfam._gig_member import GIGMember
 from normix_expfam._scipy import parameters_without_location
+from normix_expfam._spread import Spread
+from normix_expfam._status import with_status
 
 
 @final
@@ -76,14 +89,11 @@ class InverseGamma(GIGMember):
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
-        alpha, beta = -theta[0] - 1, -theta[1]
-        return jnp.stack([jnp.log(beta) - digamma(alpha), alpha / beta])
+        return _mirrored(gamma_mean(-theta[0] - 1, -theta[1]))
 
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2 2"]:
-        alpha, beta = -theta[0] - 1, -theta[1]
-        rows = ([polygamma(1, alpha), -1 / beta], [-1 / beta, alpha / beta**2])
-        return jnp.stack([jnp.stack(row) for row in rows])
+        return _mirrored(_mirrored(gamma_covariance(-theta[0] - 1, -theta[1])).T)
 
     @classmethod
     def _log_partition_cpu(cls, theta: np.ndarray) -> float:
@@ -108,6 +118,38 @@ class InverseGamma(GIGMember):
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
         alpha = gamma_shape(jensen_gap(jnp.log(eta[1]), -eta[0]))
         return cls(alpha, alpha / eta[1], check=False)
+
+    @classmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        # log E 1/Y + E log Y
+        alpha = gamma_shape(jnp.log1p(data.excess) - data.log_gap)
+        return with_status(cls(alpha, alpha / data.inverse_mean, check=False))
+
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        return inverse_gamma_log_density(self.alpha, self.beta, x)
+
+    def _mean(self) -> Float[Array, "2"]:
+        return _mirrored(gamma_mean(self.alpha, self.beta))
+
+    def _information(self) -> Float[Array, "2 2"]:
+        return _mirrored(_mirrored(gamma_covariance(self.alpha, self.beta)).T)
+
+    def _entropy(self) -> Float[Array, ""]:
+        # log Y = -log X for X = 1/Y
+        return gamma_entropy(self.alpha, self.beta) + 2 * self._mean()[0]
+
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        step = ShapeRate(other.alpha - self.alpha, other.beta - self.beta)
+        return gamma_divergence(self._pair(), other._pair(), step)
+
+    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
+        return gamma_renyi(self._pair(), other._pair(), order)
+
+    def _pair(self) -> ShapeRate:
+        return ShapeRate(self.alpha, self.beta)
+
+    def _asymptotic_deviations(self) -> Self:
+        return type(self)(*gamma_deviations(self.alpha, self.beta), check=False)
 
     def _beyond(self, order: float) -> tuple[Array, Array]:
         """Whether E Y^order is finite, and α - order, which is 1 where it is not."""
@@ -147,3 +189,8 @@ class InverseGamma(GIGMember):
     def from_scipy(cls, frozen: Any) -> Self:
         _, found = parameters_without_location("InverseGamma.from_scipy", frozen, "invgamma")
         return cls(found["a"], found["scale"])
+
+
+def _mirrored(rows: Array) -> Array:
+    """Of log Y = -log X in place of log X."""
+    return jnp.stack([-rows[0], rows[1]])

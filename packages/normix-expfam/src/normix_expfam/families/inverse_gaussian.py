@@ -3,14 +3,19 @@
 from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
+from normix_expfam._divergence import mixed
 from normix_expfam._gig import gig_moments
 from normix_expfam._gig_member import GIGMember
+from normix_expfam._kl_term import kl_term
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._sampling import sample_gig
 from normix_expfam._scipy import parameters_without_location
+from normix_expfam._spread import Spread
+from normix_expfam._status import with_status
+from normix_expfam._stirling import LOG_2PI
 
 
 @final
@@ -49,14 +54,14 @@ class InverseGaussian(GIGMember):
         self.mu, self.lam = positive_scalars("InverseGaussian", check=check, mu=mu, lam=lam)
 
     def natural_params(self) -> Float[Array, "2"]:
-        return jnp.stack([-self.lam / 2, -self.lam / (2 * self.mu**2)])
+        return jnp.stack([-self.lam / 2, -self.lam / self.mu / self.mu / 2])
 
     @classmethod
     def from_natural(cls, theta: Float[Array, "2"]) -> Self:
         return cls(jnp.sqrt(theta[0] / theta[1]), -2 * theta[0])
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        return jnp.full_like(self.mu, -0.5), self.lam / self.mu**2, self.lam
+        return jnp.full_like(self.mu, -0.5), self.lam / self.mu / self.mu, self.lam
 
     @classmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
@@ -71,12 +76,85 @@ class InverseGaussian(GIGMember):
     def _log_base_of(x: Array) -> Float[Array, ""]:
         return log_indicator(x) - 1.5 * jnp.log(interior_point(x))
 
+    @classmethod
+    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+        # 1/λ = E 1/Y - 1 / E Y
+        varied = data.excess > 0
+        lam = jnp.where(varied, data.mean / jnp.where(varied, data.excess, 1.0), jnp.nan)
+        return with_status(cls(data.mean, jnp.where(lam > 0, lam, jnp.nan), check=False))
+
+    def _log_kernel(self, x: Array) -> Float[Array, ""]:
+        # roots first: λ/x and μ² need not be numbers where their quotient is one
+        depth = jnp.sqrt(self.lam) / jnp.sqrt(x) * (x - self.mu) / self.mu
+        return (jnp.log(self.lam) - LOG_2PI - depth * depth) / 2
+
     def _mean_log_base(self) -> Float[Array, ""]:
-        return -1.5 * gig_moments(*self.as_gig()).log_y
+        return -1.5 * self._mean_log()
+
+    def _mean_log(self) -> Float[Array, ""]:
+        """E log Y, with that of Y/μ ~ GIG(-1/2, φ, φ), φ = λ/μ."""
+        phi = self.lam / self.mu
+        # for small φ it is log φ + log 2 + 0.5772... + O(φ log φ)
+        least = 4 * jnp.finfo(phi.dtype).tiny
+        small = phi < least
+        safe = jnp.where(small, least, phi)
+        beyond = jnp.log(self.lam) - jnp.log(self.mu) - jnp.log(safe)
+        scaled = gig_moments(jnp.full_like(phi, -0.5), safe, safe).log_y
+        return jnp.log(self.mu) + scaled + jnp.where(small, beyond, 0.0)
+
+    def _mean(self) -> Float[Array, "2"]:
+        return jnp.stack([1 / self.mu + 1 / self.lam, self.mu])
+
+    def _information(self) -> Float[Array, "2 2"]:
+        return _covariance(self.mu, self.lam)
+
+    def _entropy(self) -> Float[Array, ""]:
+        # E λ (Y-μ)² / (μ² Y) = 1
+        return (1 + LOG_2PI - jnp.log(self.lam)) / 2 + 1.5 * self._mean_log()
+
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        return self._renyi(other, jnp.ones_like(self.mu))
+
+    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
+        # in λ the divergence is that of -½ log λ; in the means it is the Jensen gap of λ/μ, which is
+        # the root of λ · λ/μ², with its difference of squares
+        rest = 1 - order
+        apart = self.lam - other.lam
+        lam = other.lam + order * apart
+        phi, phi_other = self.lam / self.mu, other.lam / other.mu
+        slope = order * self.lam * (other.mu / self.mu) + rest * other.lam * (self.mu / other.mu)
+        inside = (lam > 0) & (slope > 0)
+        known = jnp.isfinite(lam) & jnp.isfinite(slope)
+        lam, slope = jnp.where(inside, lam, 1.0), jnp.where(inside, slope, 1.0)
+        half = jnp.full_like(lam, 0.5)
+
+        def term(end: Array, step: Array) -> Array:
+            return kl_term(half, end / lam / 2, step, lam, jnp.log(end) - jnp.log(lam))
+
+        spread = mixed(order, term(self.lam, rest * apart), term(other.lam, -order * apart))
+        gap = (other.mu - self.mu) / self.mu * ((other.mu - self.mu) / other.mu)
+        middle = jnp.sqrt(lam / self.mu) * jnp.sqrt(slope / other.mu)
+        shift = order * (phi / (middle + order * phi + rest * phi_other)) * phi_other * gap
+        return jnp.where(inside, spread + shift, jnp.where(known, jnp.inf, jnp.nan))
+
+    def _asymptotic_deviations(self) -> Self:
+        # the information in (μ, λ) is diagonal, λ/μ³ and 1/(2 λ²)
+        return type(self)(jnp.sqrt(self.var()), jnp.sqrt(2.0) * self.lam, check=False)
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "2"]) -> Float[Array, ""]:
-        return 0.5 * jnp.log(-jnp.pi / theta[0]) - 2 * jnp.sqrt(theta[0] * theta[1])
+        roots = jnp.sqrt(-theta)
+        return 0.5 * jnp.log(-jnp.pi / theta[0]) - 2 * roots[0] * roots[1]
+
+    @classmethod
+    def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
+        roots = jnp.sqrt(-theta)
+        return jnp.stack([roots[1] / roots[0] - 0.5 / theta[0], roots[0] / roots[1]])
+
+    @classmethod
+    def _hessian_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2 2"]:
+        roots = jnp.sqrt(-theta)
+        return _covariance(roots[0] / roots[1], -2 * theta[0])
 
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
@@ -91,7 +169,7 @@ class InverseGaussian(GIGMember):
         return self.mu
 
     def var(self) -> Float[Array, ""]:
-        return self.mu**3 / self.lam
+        return self.mu / self.lam * self.mu * self.mu
 
     def skewness(self) -> Float[Array, ""]:
         return 3 * jnp.sqrt(self.mu / self.lam)
@@ -115,3 +193,10 @@ class InverseGaussian(GIGMember):
     def from_scipy(cls, frozen: Any) -> Self:
         _, found = parameters_without_location("InverseGaussian.from_scipy", frozen, "invgauss")
         return cls(found["mu"] * found["scale"], found["scale"])
+
+
+def _covariance(mu: Array, lam: Array) -> Array:
+    """Cov (1/Y, Y), shape (2, 2)."""
+    cross = -mu / lam
+    rows = ([1 / lam / mu + 2 / lam / lam, cross], [cross, mu / lam * mu * mu])
+    return jnp.stack([jnp.stack(row) for row in rows])

@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import Rule, as_floats, checked, require
+from normix_expfam._divergence import renyi
 from normix_expfam._family import Backend, ExponentialFamily
+from normix_expfam._kl_term import kl_term
+from normix_expfam._spread import binary_unit
 from normix_expfam._status import InversionStatus
 
 
@@ -119,6 +122,37 @@ class MultivariateNormal(ExponentialFamily):
     def _mean_log_base(self) -> Float[Array, ""]:
         return jnp.asarray(_log_base(self.mu.shape[0]), self.mu.dtype)
 
+    def _entropy(self) -> Float[Array, ""]:
+        d = self.mu.shape[0]
+        return d / 2 - _log_base(d) + jnp.sum(jnp.log(jnp.diagonal(self.L_Sigma)))
+
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        # with Σ = L'(I + E)(I + E)ᵀL'ᵀ, from the lower triangular E = L'⁻¹(L - L')
+        shift, apart = self._seen_from(other)
+        diagonal = jnp.diagonal(apart)
+        # squares of the pivots 1 + e against their logarithms
+        pivots = 1 + diagonal
+        ones = jnp.ones_like(pivots)
+        spread = kl_term(ones, pivots**2, diagonal * (1 + pivots), ones, 2 * jnp.log(pivots))
+        return (shift @ shift + jnp.sum(jnp.tril(apart, -1) ** 2) + jnp.sum(spread)) / 2
+
+    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
+        # where the other is standard normal, means are not large beside spreads
+        shift, apart = self._seen_from(other)
+        eye = jnp.eye(shift.shape[0], dtype=shift.dtype)
+        pair = (
+            type(self)(mu, factor, check=False).natural_params()
+            for mu, factor in ((shift, eye + apart), (jnp.zeros_like(shift), eye))
+        )
+        return renyi(type(self), *pair, order)
+
+    def _seen_from(self, other: Self) -> tuple[Array, Array]:
+        """L'⁻¹(μ - μ') and L'⁻¹(L - L') for the other's μ' and L'."""
+        return (
+            _solve_lower(other.L_Sigma, self.mu - other.mu),
+            _solve_lower(other.L_Sigma, self.L_Sigma - other.L_Sigma),
+        )
+
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
         linear, precision = _parts(theta)
@@ -151,16 +185,19 @@ class MultivariateNormal(ExponentialFamily):
             share = xp.asarray(weights) / xp.sum(xp.asarray(weights))
         mu = share @ x
         centred = x - mu[None, :]
+        # products of columns need not be numbers in the units of the data
+        unit = binary_unit(xp.max(xp.abs(centred), axis=0), xp)
+        centred = centred / unit[None, :]
         cov = (centred * share[:, None]).T @ centred
         factor = jnp.linalg.cholesky(jnp.asarray(cov))
         # rounding leaves a pivot of a singular matrix positive
         eps, pivots = jnp.finfo(factor.dtype).eps, jnp.diagonal(factor)
         spread, d = jnp.sqrt(jnp.diagonal(jnp.asarray(cov))), x.shape[1]
         regular = jnp.all(pivots > 4 * jnp.sqrt(d * eps) * spread)
-        regular &= jnp.all(pivots > 16 * eps * jnp.abs(jnp.asarray(mu)))
+        regular &= jnp.all(pivots > 16 * eps * jnp.abs(jnp.asarray(mu / unit)))
         regular &= jnp.asarray(xp.sum(share > 0) > d)
         found = jnp.where(regular, int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE))
-        factor = jnp.where(regular, factor, jnp.nan)
+        factor = jnp.where(regular, jnp.asarray(unit)[:, None] * factor, jnp.nan)
         return cls(jnp.asarray(mu), factor, check=False), found.astype(jnp.int32)
 
     def _free_parameters(self) -> Self:
