@@ -144,7 +144,9 @@ def solve(eta: np.ndarray) -> tuple[float, float, float]:
     return solve_gaps(y, inverse_y, np.log(y) - log_y, np.log(inverse_y) + log_y)
 
 
-def solve_gaps(y: float, inverse_y: float, lower: float, upper: float) -> tuple[float, float, float]:
+def solve_gaps(
+    y: float, inverse_y: float, lower: float, upper: float
+) -> tuple[float, float, float]:
     """The same for log E Y - E log Y and log E 1/Y + E log Y in place of E log Y.
 
     Raises:

@@ -12,7 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from ._along import along
-from ._gig import GIGMoments, by_parameters, gig_moments, mode_and_rates, mode_of_log, moments_and_mass
+from ._gig import (
+    GIGMoments,
+    by_parameters,
+    gig_moments,
+    mode_and_rates,
+    mode_of_log,
+    moments_and_mass,
+)
 from ._gig_distribution import tails
 
 _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is still taken

@@ -25,9 +25,7 @@ LARGE = 8.0  # from here on these terms leave 1e-17 of δ and of δ''
 def _coefficients(order: int) -> list[float]:
     """Of the derivative of that order, for x^-(1 + order + 2 j), j = 0, 1, ..."""
     sign = (-1) ** order
-    return [
-        sign * c * prod(range(2 * j + 1, 2 * j + 1 + order)) for j, c in enumerate(_SERIES)
-    ]
+    return [sign * c * prod(range(2 * j + 1, 2 * j + 1 + order)) for j, c in enumerate(_SERIES)]
 
 
 def stirling_series(order: int, inverse: Any) -> Any:

@@ -22,12 +22,14 @@ from ._gig_density import moments_and_log_density as gig_moments_and_log_density
 from ._gig_distribution import tails as gig_tails
 from ._scipy import frozen_parameters as frozen_parameters
 from ._shown import shown as shown
+from ._spread import binary_unit as binary_unit
 
 __all__ = [
     "Rule",
     "along",
     "as_float",
     "as_floats",
+    "binary_unit",
     "checked",
     "frozen_parameters",
     "gig_log_density",

@@ -89,9 +89,7 @@ class AtPoint(NamedTuple):
     mode: Shift
 
 
-def at_point(
-    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
-) -> AtPoint:
+def at_point(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) -> AtPoint:
     """f(x) E(Y | X = x) has no pole, and its mean of 1/Y is f(x).
 
     Where E(Y | X = x) is infinite they are those of f_Y itself.

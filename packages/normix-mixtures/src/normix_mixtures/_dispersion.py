@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
-from normix_expfam.toolbox import shown
+from normix_expfam.toolbox import binary_unit, shown
 
 
 class Dispersion(eqx.Module):
@@ -67,9 +67,23 @@ class Dispersion(eqx.Module):
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
-        R = jnp.linalg.qr((A @ self.cholesky()).T, mode="r")
+        rows = A @ self.cholesky()
+        unit = _unit(rows)  # of every row: its squares need not be numbers
+        R = jnp.linalg.qr((rows / unit).T, mode="r")
         sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
-        return DenseDispersion(R.T * sign[None, :])
+        return DenseDispersion(R.T * unit * sign[None, :])
+
+
+def norm(x: Float[Array, " d"]) -> Float[Array, ""]:
+    """|x|, whether or not its square is a number."""
+    unit = _unit(x)
+    return jnp.linalg.norm(x / unit) * unit[0]
+
+
+def _unit(x: Array) -> Array:
+    """A power of 2 next to the largest absolute value on the last axis, kept as an axis."""
+    unit: Array = binary_unit(jnp.max(jnp.abs(x), axis=-1, keepdims=True), jnp)
+    return unit
 
 
 @final

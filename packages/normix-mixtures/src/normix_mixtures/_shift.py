@@ -107,9 +107,7 @@ def cost(alpha: jax.Array, beta: jax.Array, to: Shift) -> jax.Array:
 def from_mode(to: Shift, u: jax.Array, f: jax.Array, h: jax.Array) -> Means:
     """Means of s = v + u, f(s) and h(s) from those of u, f(u) and h(u)."""
     e, d, at_mode = _at_mode(to)
-    return Means(
-        at_mode.s + u, at_mode.f + (1 + e) * f + e * u, at_mode.h + (1 + d) * h - d * u
-    )
+    return Means(at_mode.s + u, at_mode.f + (1 + e) * f + e * u, at_mode.h + (1 + d) * h - d * u)
 
 
 def power(v: jax.Array) -> jax.Array:

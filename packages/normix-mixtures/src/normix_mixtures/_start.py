@@ -13,12 +13,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from normix_expfam.toolbox import binary_unit
+
+from ._law import MixtureLaw
+
 _LEAST, _MOST = 0.02, 2.0  # Var Y / (E Y)², where EM is not slow
 _DOMINATED = 0.5  # of n, the kurtosis of a column in which one row is all that counts
 _ROUNDS = 30  # each takes an outlier's share in a scale from s to about √s
 _SKEWED = 0.2  # most of γᵀ C⁻¹ γ Var Y, the share of the skewness in the covariance C
 
-M = TypeVar("M")
+M = TypeVar("M", bound=MixtureLaw)
 
 
 def moment_start(
@@ -29,8 +33,17 @@ def moment_start(
 ) -> M:
     """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X."""
     w = jnp.ones_like(X[:, 0]) if weights is None else weights
-    mean, cov, spread, gamma = _moments(X, w, spread)
-    return build(mean, cov, spread=spread, gamma=gamma)
+    centre, unit = _units(X, w)
+    scaled = (X - centre[None, :]) / unit[None, :]
+    mean, cov, spread, gamma = _moments(scaled, w, spread)
+    return build(mean, cov, spread=spread, gamma=gamma).rescaled(centre, unit)
+
+
+@jax.jit
+def _units(X: Float[Array, "n d"], weights: Float[Array, " n"]) -> tuple[Array, Array]:
+    """Columns in which squares and fourth powers are numbers: a centre and a power of 2."""
+    centre = weights / jnp.sum(weights) @ X
+    return centre, binary_unit(jnp.max(jnp.abs(X - centre[None, :]), axis=0), jnp)
 
 
 @jax.jit

@@ -189,18 +189,51 @@ def mean_above(
 
 @partial(mean_above.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    """In x, hazard times E (X | X > x) - x; in the law, the covariance with its score.
-
-    E (X s(Y) | X > x) = g E (Y s(Y) | X > x) + hazard E (Y s(Y) | X = x).
-    """
-    p, a, b, g, scale, x = primals
-    edge = _edge(*primals)
     *moved, step = tangents
+    mean, change, by_x = _mean_slopes(*primals, moved)
+    return mean, change + along([by_x], [step], mean)
+
+
+@jax.custom_jvp
+def mean_beyond(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, odds: jax.Array
+) -> jax.Array:
+    """`mean_above` the `quantile` of finite log-odds, whose derivatives have no pole."""
+    return mean_above(p, a, b, g, scale, quantile(p, a, b, g, scale, odds))
+
+
+@partial(mean_beyond.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """The hazard times the movement of x is P(X <= x) times that of the log-odds."""
+    *law, scale, odds = primals
+    *moved, step = tangents
+    x = quantile(*primals)
+    mean, change, _ = _mean_slopes(*law, scale, x, moved)
+    odds_change = _slopes(*law[:3], _edge(*law, scale, x), scale, moved)[1]
+    leverage = jax.nn.sigmoid(odds) * (mean - x)
+    return mean, change + along([leverage], [step], x) - leverage * odds_change
+
+
+def _mean_slopes(
+    p: jax.Array,
+    a: jax.Array,
+    b: jax.Array,
+    g: jax.Array,
+    scale: jax.Array,
+    x: jax.Array,
+    moved: Sequence[Any],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """E (X | X > x), its change along tangents of all but x, and its derivative in x.
+
+    That is the hazard times E (X | X > x) - x; in the law it is the covariance with the score,
+    with E (X s(Y) | X > x) = g E (Y s(Y) | X > x) + hazard E (Y s(Y) | X = x).
+    """
+    edge = _edge(p, a, b, g, scale, x)
     if all(isinstance(tangent, SymbolicZero) for tangent in moved):
-        mean = mean_above(*primals)
+        mean = mean_above(p, a, b, g, scale, x)
         both = tails(p, a, b, edge.g, edge.x)
         hazard = edge.over(both.log_upper)[0]
-        return mean, along([hazard * (mean - x) / scale], [step], x)
+        return mean, jnp.zeros_like(x), hazard * (mean - x) / scale
     before, lifted = gig_moments(p, a, b), gig_moments(p + 1, a, b)
     orders = [
         p,
@@ -232,9 +265,8 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
           for one, other in zip(of_concentrated, by_law, strict=True)),
         by_g,
         mean - _drift(g, by_g) - beyond,
-        hazard * (mean - x),
     )  # fmt: skip
-    return scale * mean, along(slopes, tangents, x)
+    return scale * mean, along(slopes, moved, x), hazard * (mean - x)
 
 
 def _covariance_of_concentrated(

@@ -89,9 +89,7 @@ class _Sums(NamedTuple):
     h: jax.Array
 
 
-def _range(
-    p: jax.Array, alpha: jax.Array, beta: jax.Array, g: jax.Array, x: jax.Array
-) -> _Range:
+def _range(p: jax.Array, alpha: jax.Array, beta: jax.Array, g: jax.Array, x: jax.Array) -> _Range:
     """For the upper tail at x >= g."""
     to = shift(p + 0 * x, alpha, beta, 0.0, (g + 0 * x)[..., None], x[..., None])
     A, B, v, e, near = to
@@ -244,9 +242,7 @@ def tails(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) 
     sign = jnp.where(upper, 1.0, -1.0).astype(x.dtype)
     found = _range(p, alpha, beta, sign * g, sign * x)
     sums, sharp = _by_trapezoid(found), _wanted(found)[1]
-    edge = jax.lax.cond(
-        jnp.any(sharp), lambda: _by_edge(p, alpha, beta, mass, found), lambda: sums
-    )
+    edge = jax.lax.cond(jnp.any(sharp), lambda: _by_edge(p, alpha, beta, mass, found), lambda: sums)
     sums = _Sums(*(jnp.where(sharp, one, other) for one, other in zip(edge, sums, strict=True)))
     log_scale = -found.least - mass
     # rounding must not make it a certainty: the complement would have no logarithm
