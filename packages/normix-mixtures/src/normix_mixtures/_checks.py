@@ -141,8 +141,9 @@ def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
             "beta has that many components")  # fmt: skip
     if is_concrete(Delta):
         determinant = np.linalg.det(np.asarray(Delta))
-        rounding = 100 * d * float(np.finfo(determinant.dtype).eps)
-        require(np.isclose(determinant, 1, rtol=max(1e-6, rounding)), owner, "Delta", "have determinant 1",
+        rounding = max(1e-6, 100 * d * float(np.finfo(determinant.dtype).eps))
+        near = np.isclose(determinant, 1, rtol=rounding)
+        require(near, owner, "Delta", "have determinant 1",
                 determinant, "put the scale into alpha, delta and beta")  # fmt: skip
     return Delta
 

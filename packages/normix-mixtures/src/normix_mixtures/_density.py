@@ -4,9 +4,9 @@ By Bayes' rule, for every y > 0,
 
     f(x) = f_Y(y) N(x; μ + γ y, Σ y) / f(y | x),   Y | x ~ GIG(p - d/2, a + γᵀΣ⁻¹γ, b + Q(x)),
 
-Q(x) = (x - μ)ᵀΣ⁻¹(x - μ) (McNeil, Frey & Embrechts 2005, section 3.2.3). It is taken at y1, the mode
-of log Y given x, where no term is larger than the density itself asks for, whereas the textbook
-difference ψ(posterior) - ψ(prior) + (x - μ)ᵀΣ⁻¹γ is one of numbers of the size of √(ab). With
+Q(x) = (x - μ)ᵀΣ⁻¹(x - μ) (McNeil, Frey & Embrechts 2005, section 3.2.3). It is taken at y1, the
+mode of log Y given x, where no term is larger than the density itself asks for. The terms of the
+textbook difference ψ(posterior) - ψ(prior) + (x - μ)ᵀΣ⁻¹γ are of the size of √(ab). With
 y1 = y0 e^v and the terms of `_shift` and `_mass`,
 
     log f = -(α f(v) + β h(v)) - |z - γ y1|²/(2 y1) - d/2 log(2π y1) + log C(A, B) - log C(α, β).

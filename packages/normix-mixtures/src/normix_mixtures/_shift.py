@@ -1,12 +1,12 @@
 """How an observation moves the mode of log Y, from GIG(p, a, b) to GIG(p + lift, a + g², b + r²).
 
 In units of the mode y0 of log Y, with α = a y0/2, β = b/(2 y0), P = α + g² y0/2 and
-R = β + r²/(2 y0), the new mode t y0 solves P t - R/t = α - β + lift. For w = α + β large t is next to
-1, and t - 1 comes from the equation that its difference from 1 solves,
+R = β + r²/(2 y0), the new mode t y0 solves P t - R/t = α - β + lift. Where w = α + β is large, t is
+next to 1, and e = t - 1 comes from the equation
 
     P e + R e/(1 + e) = κ + lift,   κ = (r²/y0 - g² y0)/2,
 
-with relative accuracy. The exponent of log Y about the new mode is A f(u) + B h(u), A = P t,
+with relative accuracy, however small it is. The exponent of log Y about the new mode is A f(u) + B h(u), A = P t,
 B = R/t, that of the old one α f(v) + β h(v) at v = log t; no term is of the size of w.
 """
 
@@ -53,7 +53,7 @@ def shift(
     g: jax.Array,
     r: jax.Array,
 ) -> Shift:
-    """To an order that is lifted, for the vectors g √y0 and r/√y0 on a last axis that is summed over.
+    """For the new order and the vectors g √y0 and r/√y0 on a last axis that is summed over.
 
     P > 0 is required where the new order is positive, else R > 0.
     """

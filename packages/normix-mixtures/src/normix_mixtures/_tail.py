@@ -83,20 +83,22 @@ def _slopes(
     _, f, h = means_of_concentrated(prior.alpha, prior.beta)
     by_rates = by_score * (f - both.means.f), by_score * (h - both.means.h)
     concentrated = of_parameters(prior, *by_rates, (times_g - times_x) / 2)
-    by_law = tuple(
-        jnp.where(prior.concentrated, one, other)
-        for one, other in zip(concentrated, by_law, strict=True)
-    )
-    return by_x, along((*by_law, by_g / scale, -(times_x + times_g) / scale), moved, x)
+    slopes = (
+        *(jnp.where(prior.concentrated, one, other)
+          for one, other in zip(concentrated, by_law, strict=True)),
+        by_g / scale,
+        -(times_x + times_g) / scale,
+    )  # fmt: skip
+    return by_x, along(slopes, moved, x)
 
 
 @partial(log_odds.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    *law, g, scale, x = primals
+    p, a, b, g, scale, x = primals
     *moved, step = tangents
     finite = jnp.isfinite(x)
-    edge = _edge(*law, g, scale, jnp.where(finite, x, 0.0))
-    by_x, change = _slopes(*law, edge, scale, moved)
+    edge = _edge(p, a, b, g, scale, jnp.where(finite, x, 0.0))
+    by_x, change = _slopes(p, a, b, edge, scale, moved)
     change = along([by_x], [step], x) + change
     return log_odds(*primals), jnp.where(finite, change, 0.0)
 
@@ -162,12 +164,12 @@ def quantile(
 
 @partial(quantile.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    *law, g, scale, _ = primals
+    p, a, b, g, scale, _ = primals
     *moved, step = tangents
     x = quantile(*primals)
     finite = jnp.isfinite(x)
-    edge = _edge(*law, g, scale, jnp.where(finite, x, 0.0))
-    by_x, change = _slopes(*law, edge, scale, moved)
+    edge = _edge(p, a, b, g, scale, jnp.where(finite, x, 0.0))
+    by_x, change = _slopes(p, a, b, edge, scale, moved)
     moved_x = along([1 / by_x], [step], x) - change / by_x
     return x, jnp.where(finite, moved_x, 0.0)
 
@@ -189,8 +191,9 @@ def mean_above(
 
 @partial(mean_above.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    p, a, b, g, scale, x = primals
     *moved, step = tangents
-    mean, change, by_x = _mean_slopes(*primals, moved)
+    mean, change, by_x = _mean_slopes(p, a, b, g, scale, x, moved)
     return mean, change + along([by_x], [step], mean)
 
 
@@ -205,11 +208,11 @@ def mean_beyond(
 @partial(mean_beyond.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     """The hazard times the movement of x is P(X <= x) times that of the log-odds."""
-    *law, scale, odds = primals
+    p, a, b, g, scale, odds = primals
     *moved, step = tangents
     x = quantile(*primals)
-    mean, change, _ = _mean_slopes(*law, scale, x, moved)
-    odds_change = _slopes(*law[:3], _edge(*law, scale, x), scale, moved)[1]
+    mean, change, _ = _mean_slopes(p, a, b, g, scale, x, moved)
+    odds_change = _slopes(p, a, b, _edge(p, a, b, g, scale, x), scale, moved)[1]
     leverage = jax.nn.sigmoid(odds) * (mean - x)
     return mean, change + along([leverage], [step], x) - leverage * odds_change
 
@@ -272,7 +275,7 @@ def _mean_slopes(
 def _covariance_of_concentrated(
     prior: Prior, edge: _Edge, some: Tails, drift: jax.Array, at_edge: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """-Cov (X, f(s) | X > x) and -Cov (X, h(s) | X > x), s = log(Y/y0), from the orders p, p + 1."""
+    """-Cov (X, f(s)) and -Cov (X, h(s)) given X > x, s = log(Y/y0), from the orders p, p + 1."""
     _, alpha, beta = prior
     tail = _means_above(some, 0, prior.alpha, prior.beta)
     lifted = shift(alpha - beta + 1, alpha, beta, 1.0, jnp.zeros(1), jnp.zeros(1))

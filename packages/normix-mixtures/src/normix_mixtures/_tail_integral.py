@@ -15,11 +15,11 @@ is convex in log y with its minimum at y1 = e^v y0, the mode of log Y for GIG(p,
 `_shift`. About y1, with u = log(y/y1), it is D(u) = A f(u) + B h(u) plus a constant where z >= 0
 (f = e^u - 1 - u, h = e^-u - 1 + u), so that the ends of the range are known; where z < 0 it is the
 exponent of Y alone. The trapezoidal rule on that range converges geometrically, as for the Bessel
-function itself. No term is of the size of w = α + β, so that a nearly normal distribution is as good
-as any: as w grows the range narrows about y1 = y0.
+function itself. No term is of the size of w = α + β, so that a nearly normal distribution is no
+exception: as w grows the range narrows about y1 = y0.
 
-If the distribution is nearly one-sided at x, g √y >> 1 where z = 0, the integrand has an edge there in a
-wide range. Then, with yc = x/g and sgn z = -1 where g y > x,
+If the distribution is nearly one-sided at x, g √y >> 1 where z = 0, the integrand has an edge
+there in a wide range. Then, with yc = x/g and sgn z = -1 where g y > x,
 
     P(X > x) = P(Y beyond yc) + E sgn(z) φ(z) R(|z|),
 
