@@ -6,8 +6,9 @@ next to 1, and e = t - 1 comes from the equation
 
     P e + R e/(1 + e) = κ + lift,   κ = (r²/y0 - g² y0)/2,
 
-with relative accuracy, however small it is. The exponent of log Y about the new mode is A f(u) + B h(u), A = P t,
-B = R/t, that of the old one α f(v) + β h(v) at v = log t; no term is of the size of w.
+with relative accuracy, however small it is. The exponent of log Y about the new mode is
+A f(u) + B h(u), A = P t, B = R/t; that of the old one is α f(v) + β h(v) at v = log t. No term is
+of the size of w.
 """
 
 import math

@@ -57,9 +57,8 @@ def characteristic(
     """
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     square = float(jnp.finfo(phase.dtype).max) ** 0.8
-    square = jnp.minimum(
-        square, _VANISHED * (_VANISHED + w) / jnp.where(b > 0, b, jnp.finfo(b.dtype).tiny)
-    )
+    last = _VANISHED * (_VANISHED + w) / jnp.where(b > 0, b, 1.0)
+    square = jnp.where(b > 0, jnp.minimum(square, last), square)
     size = jnp.maximum(jnp.max(jnp.abs(turned), axis=-1), jnp.abs(drift))
     unit = jax.lax.stop_gradient(jnp.maximum(size / jnp.sqrt(square), 1.0))
     near = turned / unit[..., None]
