@@ -32,8 +32,9 @@ def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.A
 
 
 def _log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    """log C."""
-    both = tails(p, a, b, mode_of_log(p, a, b))
+    """log C, of Y in units of its mode."""
+    _, alpha, beta = mode_and_rates(p, a, b)
+    both = tails(p, 2 * alpha, 2 * beta, jnp.ones_like(alpha))
     return jnp.logaddexp(both.lower, both.upper)
 
 
