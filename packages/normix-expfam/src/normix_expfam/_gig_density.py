@@ -17,7 +17,6 @@ from ._gig import (
     by_parameters,
     gig_moments,
     mode_and_rates,
-    mode_of_log,
     moments_and_mass,
 )
 from ._gig_distribution import tails
