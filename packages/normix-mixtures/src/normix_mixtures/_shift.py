@@ -113,7 +113,7 @@ def from_mode(to: Shift, u: jax.Array, f: jax.Array, h: jax.Array) -> Means:
 
 def power(v: jax.Array) -> jax.Array:
     """e^v, a number; it is met by 0 where it would not be one."""
-    return jnp.exp(jnp.minimum(v, 0.99 * math.log(float(jnp.finfo(v.dtype).max))))
+    return jnp.exp(jnp.minimum(v, 0.9999 * math.log(float(jnp.finfo(v.dtype).max))))
 
 
 class _Parts(NamedTuple):
