@@ -52,6 +52,21 @@ def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(upper, w + p, b) / jnp.where(upper, a, w - p)
 
 
+def mode_and_rates(
+    p: jax.Array, a: jax.Array, b: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """y0, α = a y0/2 and β = b/(2 y0) = α - p, numbers wherever √(ab) is one.
+
+    A compiler makes b (w - p)/b of b/(b/(w - p)), which overflows.
+    """
+    root = jnp.sqrt(a) * jnp.sqrt(b)
+    larger = (jnp.hypot(p, root) + jnp.abs(p)) / 2
+    smaller = root * (root / larger) / 4
+    upper = p > 0
+    alpha, beta = jnp.where(upper, larger, smaller), jnp.where(upper, smaller, larger)
+    return mode_of_log(p, a, b), alpha, beta
+
+
 def _limits(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where the law is its gamma limit (b = 0), and where its inverse gamma limit (a = 0)."""
     return (b == 0) & (p > 0) & (a > 0), (a == 0) & (p < 0) & (b > 0)

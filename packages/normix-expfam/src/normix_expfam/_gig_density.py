@@ -12,7 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from ._along import along
-from ._gig import GIGMoments, by_parameters, gig_moments, mode_of_log, moments_and_mass
+from ._gig import (
+    GIGMoments,
+    by_parameters,
+    gig_moments,
+    mode_and_rates,
+    moments_and_mass,
+)
 from ._gig_distribution import tails
 
 _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is still taken
@@ -25,16 +31,16 @@ def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.A
 
 
 def log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    """log C."""
-    both = tails(p, a, b, mode_of_log(p, a, b))
+    """log C, of Y in units of its mode."""
+    _, alpha, beta = mode_and_rates(p, a, b)
+    both = tails(p, 2 * alpha, 2 * beta, jnp.ones_like(alpha))
     return jnp.logaddexp(both.lower, both.upper)
 
 
 def _given_mass(
     p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, mass: jax.Array
 ) -> jax.Array:
-    y0 = mode_of_log(p, a, b)
-    up, down = a * y0 / 2, b / y0 / 2
+    y0, up, down = mode_and_rates(p, a, b)
     near = jnp.abs(y - y0) < 0.5 * y0
     r = jnp.where(near, (y - y0) / y0, 0.0)
     u = jnp.where(near, jnp.log1p(r), jnp.log(y) - jnp.log(y0))

@@ -24,7 +24,7 @@ import numpy as np
 
 from ._along import along
 from ._exponent import largest, reach
-from ._gig import mode_of_log
+from ._gig import mode_and_rates, mode_of_log
 from ._manual_axes import varying_like
 
 _DEPTH = 34.0  # e^-34 is 2e-15; each unit more costs 40 nodes accuracy
@@ -129,8 +129,7 @@ def _one_tail(
 @jax.jit
 def tails(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> _Tails:
     """Of equally shaped p, a, b, x with x > 0."""
-    y0 = mode_of_log(p, a, b)
-    alpha, beta = a * y0 / 2, b / y0 / 2
+    y0, alpha, beta = mode_and_rates(p, a, b)
     most = 0.01 * float(jnp.finfo(x.dtype).max)  # beyond it the odds are 0 or infinite anyway
     up, down = jnp.minimum(a * x / 2, most), jnp.minimum(b / x / 2, most)
     centre = jnp.log(y0) - jnp.log(x)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 def frozen_parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[str, float]]:
     """The name of a frozen scipy distribution, one of those given, and its shapes, loc and scale.
@@ -23,7 +25,7 @@ def frozen_parameters(owner: str, frozen: Any, *names: str) -> tuple[str, dict[s
         expected = " or ".join(names)
         raise ValueError(f"{owner}: frozen must be scipy.stats.{expected}, got {found}")
     for name, value in given.items():
-        if getattr(value, "ndim", 0) > 0:
+        if np.ndim(value) > 0:
             raise ValueError(
                 f"{owner}: frozen must have scalar parameters, got {name} = {value}; convert its "
                 "members one by one"

@@ -85,7 +85,7 @@ def full_rank(owner: str, A: Any, d: int) -> jax.Array:
     if is_concrete(A):
         values = np.asarray(A)
         require(np.isfinite(values), owner, "A", "be finite", values, "repair its entries")
-        scale = np.linalg.norm(values, axis=1, keepdims=True)
+        scale = np.max(np.abs(values), axis=1, keepdims=True)
         rank = np.linalg.matrix_rank(values / np.where(scale > 0, scale, 1.0))
         require(rank == A.shape[0], owner, "A", "have full row rank", values,
                 "A X + b has no density otherwise")  # fmt: skip
@@ -141,7 +141,9 @@ def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
             "beta has that many components")  # fmt: skip
     if is_concrete(Delta):
         determinant = np.linalg.det(np.asarray(Delta))
-        require(np.isclose(determinant, 1, rtol=1e-6), owner, "Delta", "have determinant 1",
+        rounding = max(1e-6, 100 * d * float(np.finfo(determinant.dtype).eps))
+        near = np.isclose(determinant, 1, rtol=rounding)
+        require(near, owner, "Delta", "have determinant 1",
                 determinant, "put the scale into alpha, delta and beta")  # fmt: skip
     return Delta
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_bessel import log_kv
-from normix_expfam.toolbox import as_floats, is_concrete, require
+from normix_expfam import gig_moments
+from normix_expfam.toolbox import Rule, as_floats, checked, is_concrete, require, scalars
 
 
 class Ghyp(NamedTuple):
@@ -68,8 +68,8 @@ def rates_of_alpha_bar(
 ) -> tuple[ArrayLike, ArrayLike]:
     """(χ, ψ) as given, or from ᾱ = √(χψ) with E Y = 1.
 
-    E Y = √(χ/ψ) K_{λ+1}(ᾱ)/K_λ(ᾱ), so ψ = ᾱ K_{λ+1}(ᾱ)/K_λ(ᾱ) and χ = ᾱ²/ψ; at ᾱ = 0 the gamma
-    law with ψ = 2λ, or the inverse gamma law with χ = -2(λ + 1).
+    For ψ = χ = ᾱ it is E Y = K_{λ+1}(ᾱ)/K_λ(ᾱ), and Y is divided by that. At ᾱ = 0 it is the gamma
+    distribution with ψ = 2λ, or the inverse gamma distribution with χ = -2(λ + 1).
     """
     if alpha_bar is None:
         require(chi is not None and psi is not None, owner, "chi, psi", "be given both",
@@ -86,22 +86,35 @@ def rates_of_alpha_bar(
                 "be > 0 for -1 <= λ <= 0", alpha_bar, "E Y = 1 has no limit there")  # fmt: skip
     limit = bar == 0
     inside = jnp.where(limit, 1.0, bar)
-    psi = inside * jnp.exp(log_kv(order + 1, inside) - log_kv(order, inside))
-    chi = inside * (inside / psi)
+    ratio = gig_moments(order, inside, inside).y
+    psi, chi = inside * ratio, inside / ratio
     return (
         jnp.where(limit, jnp.maximum(-2 * (order + 1), 0.0), chi),
         jnp.where(limit, jnp.maximum(2 * order, 0.0), psi),
     )
 
 
+def degrees_of_freedom(owner: str, df: ArrayLike) -> jax.Array:
+    """df > 0, and for the normal limit inf the first number that no float tells from it."""
+    (given,) = scalars(owner, df=df)
+    rule = Rule("df", "be > 0", "it is the number of degrees of freedom, inf for a normal one")
+    given = checked(owner, rule, lambda x: x > 0, (df,), (given,), check=True)
+    return jnp.minimum(given, most_degrees(given.dtype))
+
+
+def most_degrees(dtype: Any) -> float:
+    """From here on z²/df is below rounding for every z in which a t and a normal density differ."""
+    return float(jnp.finfo(dtype).eps) ** -4
+
+
 def rates_of_prause(
-    owner: str, alpha: ArrayLike, beta: ArrayLike, delta: ArrayLike
+    owner: str, alpha: ArrayLike, beta: ArrayLike, delta: ArrayLike, *, dimension: int = 1
 ) -> tuple[jax.Array, jax.Array]:
-    """(a, b) = (α² - β², δ²) in one dimension; a = 0 where |β| exceeds α by rounding."""
+    """(a, b) = (α² - β², δ²) for |β| as β; a = 0 where it exceeds α by rounding."""
     alpha, beta, delta = as_floats(owner, alpha=alpha, beta=beta, delta=delta)
     if is_concrete(alpha, beta, delta):
-        steep = np.asarray(alpha)
-        require((steep >= 0) & (np.abs(beta) <= (1 + 4 * jnp.finfo(alpha.dtype).eps) * steep), owner, "alpha",
-                "be >= |beta|", alpha, f"beta is {beta}")  # fmt: skip
+        most = (1 + 4 * dimension * float(jnp.finfo(alpha.dtype).eps)) * np.asarray(alpha)
+        require((most >= 0) & (np.abs(beta) <= most), owner, "alpha", "be >= |beta|", alpha,
+                f"beta is {beta}")  # fmt: skip
         require(np.asarray(delta) >= 0, owner, "delta", "be >= 0", delta, "it is √b")
     return jnp.maximum((alpha - beta) * (alpha + beta), 0.0), delta**2

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import hook
-from normix_expfam.toolbox import Unbatched, shown
+from normix_expfam.toolbox import Unbatched, binary_unit, shown
 
 
 class Dispersion(Unbatched):
@@ -71,7 +71,22 @@ class Dispersion(Unbatched):
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
-        return DenseDispersion.from_gram((A @ self.cholesky()).T)
+        rows = A @ self.cholesky()
+        unit = _unit(rows)  # of every row: its squares need not be numbers
+        L = DenseDispersion.from_gram((rows / unit).T).L_Sigma
+        return DenseDispersion(L * unit)
+
+
+def norm(x: Float[Array, " d"]) -> Float[Array, ""]:
+    """|x|, whether or not its square is a number."""
+    unit = _unit(x)
+    return jnp.linalg.norm(x / unit) * unit[0]
+
+
+def _unit(x: Array) -> Array:
+    """A power of 2 next to the largest absolute value on the last axis, kept as an axis."""
+    unit: Array = binary_unit(jnp.max(jnp.abs(x), axis=-1, keepdims=True), jnp)
+    return unit
 
 
 @final

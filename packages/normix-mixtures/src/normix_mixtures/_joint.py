@@ -21,7 +21,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import ExponentialFamily, GIGMember, hook, mode_of_log, sample_gig, to_gig
+from normix_expfam import (
+    ExponentialFamily,
+    GIGMember,
+    MultivariateNormal,
+    gig_moments,
+    hook,
+    mode_of_log,
+    sample_gig,
+    to_gig,
+)
 from normix_expfam.toolbox import gig_log_density, require_unbatched
 
 from ._dispersion import DenseDispersion, Dispersion
@@ -247,6 +256,31 @@ class JointNormalMixture(ExponentialFamily):
         """`_fit_subordinator` with NumPy and SciPy."""
         own = means[np.array(cls.subordinator_family.gig_statistics)]
         return cls.subordinator_family.from_expectation(own, backend="cpu")
+
+    def _entropy(self) -> Float[Array, ""]:
+        """That of Y and the mean of that of N(μ + γ Y, Σ Y), which ask for E log Y only."""
+        log_y = gig_moments(*self.subordinator_as_gig()).log_y
+        of_normal = (1 + np.log(2 * np.pi) + log_y) / 2
+        half_log_det = self.dispersion.half_log_det()
+        return self.subordinator._entropy() + self.dimension * of_normal + half_log_det
+
+    def _kl(self, other: Self) -> Float[Array, ""]:
+        """That of Y and the mean of that of N(μ + γ Y, Σ Y)."""
+        moments = gig_moments(*self.subordinator_as_gig())
+        centre = jnp.zeros_like(self.mu)
+        mine, theirs = (
+            MultivariateNormal(centre, law.dispersion.cholesky(), check=False)
+            for law in (self, other)
+        )
+        apart = jnp.stack([self.mu - other.mu, self.gamma - other.gamma])
+        mu, gamma = other.dispersion.whiten(apart)
+        # a mean that is infinite counts for nothing where it is not met
+        shift = [
+            jnp.where(square == 0, 0.0, square * mean)
+            for square, mean in ((mu @ mu, moments.inverse_y), (gamma @ gamma, moments.y))
+        ]
+        of_normal = mine._kl(theirs) + (shift[0] + shift[1]) / 2 + mu @ gamma
+        return self.subordinator._kl(other.subordinator) + of_normal
 
     @hook
     def _log_kernel(self, x: Array) -> Float[Array, ""]:

@@ -21,9 +21,9 @@ from ._checks import dispersion_of, full_rank, indices_of, rows, vector
 from ._closure import conditional_parts
 from ._conventions import Ghyp
 from ._density import log_density, posterior
-from ._dispersion import Dispersion
+from ._dispersion import Dispersion, norm
 from ._joint import JointNormalMixture
-from ._transform import log_laplace
+from ._transform import characteristic
 from ._univariate import UnivariateNormalMixture
 
 
@@ -305,7 +305,7 @@ class MixtureLaw(Unbatched):
         if is_concrete(w):
             require(np.any(np.asarray(w) != 0), f"{type(self).__name__}.project", "w",
                     "not be zero", np.asarray(w), "a constant has no density")  # fmt: skip
-        scale = jnp.linalg.norm(self.L_Sigma.T @ w)
+        scale = norm(self.L_Sigma.T @ w)
         return UnivariateNormalMixture(
             w @ self.mu, w @ self.gamma, scale, *self.joint.subordinator_as_gig(), check=False
         )
@@ -363,6 +363,5 @@ def _log_prob(model: MixtureLaw, X: Float[Array, "n d"]) -> Float[Array, " n"]:
 @eqx.filter_jit
 def _characteristic(model: MixtureLaw, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
     turned = t @ model.L_Sigma
-    s = jax.lax.complex(-jnp.sum(turned * turned, axis=1) / 2, t @ model.gamma)
-    phase = jax.lax.complex(jnp.zeros_like(s.real), t @ model.mu)
-    return jnp.exp(phase + log_laplace(*model.joint.subordinator_as_gig(), s))
+    law = model.joint.subordinator_as_gig()
+    return characteristic(*law, turned, t @ model.gamma, t @ model.mu)

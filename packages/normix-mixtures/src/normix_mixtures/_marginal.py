@@ -173,7 +173,7 @@ class NormalMixture(MixtureLaw):
         prior = gig_moments(*law, backend="cpu").log_partition
         normal = z @ skew - self.dimension / 2 * np.log(2 * np.pi)
         log_prob = found.log_partition - prior + normal - self.joint.dispersion.half_log_det()
-        values = at_pole(given, log_prob, found)
+        values = at_pole((given.b == 0) & (given.p <= 0), log_prob, found)
         return PosteriorMoments(*(jnp.asarray(value, X.dtype) for value in values))
 
     def statistics(

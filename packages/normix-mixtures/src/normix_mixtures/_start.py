@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam.toolbox import varying_like
+from normix_expfam.toolbox import binary_unit, varying_like
 
 from ._law import MixtureLaw
 
@@ -34,13 +34,21 @@ def moment_start(
 ) -> M:
     """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X.
 
-    They are taken of columns whose largest number is 1, and the model is scaled back: a product
-    of two scales may be no floating-point number.
+    They are taken in units in which squares and fourth powers are floating-point numbers, and the
+    model is scaled back.
     """
     w = jnp.ones_like(X[:, 0]) if weights is None else weights
-    size = jnp.max(jnp.abs(X), axis=0)
-    mean, cov, spread, gamma = _moments(X / size[None, :], w, spread)
-    return build(mean, cov, spread=spread, gamma=gamma).rescaled(jnp.zeros_like(size), size)
+    centre, unit = _units(X, w)
+    scaled = (X - centre[None, :]) / unit[None, :]
+    mean, cov, spread, gamma = _moments(scaled, w, spread)
+    return build(mean, cov, spread=spread, gamma=gamma).rescaled(centre, unit)
+
+
+@jax.jit
+def _units(X: Float[Array, "n d"], weights: Float[Array, " n"]) -> tuple[Array, Array]:
+    """Columns in which squares and fourth powers are numbers: a centre and a power of 2."""
+    centre = weights / jnp.sum(weights) @ X
+    return centre, binary_unit(jnp.max(jnp.abs(X - centre[None, :]), axis=0), jnp)
 
 
 @jax.jit

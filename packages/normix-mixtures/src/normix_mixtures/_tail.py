@@ -1,84 +1,123 @@
-"""Odds, quantiles and tail means of X = g Y + √Y Z, Y ~ GIG(p, a, b), Z standard normal.
+"""Odds, quantiles and tail means of X = g Y + σ √Y Z, Y ~ GIG(p, a, b), Z standard normal.
 
-All come from `_tail_integral.tails`; derivatives in closed form, in terms of tails again.
+All come from `_tail_integral.tails` and the density of `_density`; derivatives in closed form, in
+terms of both again.
 """
 
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from normix_expfam import gig_moments, mode_of_log
+from normix_expfam import gig_moments
 from normix_expfam.toolbox import along, varying_like
 
+from ._density import AtPoint, at_point
+from ._mass import Prior, means_of_concentrated, of_parameters, prior_of
+from ._shift import Means, from_mode, shift
 from ._tail_integral import Tails, tails
 
 _QUANTILE_STEPS = 100  # 4 to 9 are usual
 
 
 @jax.custom_jvp
-def log_odds(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) -> jax.Array:
-    """log P(X <= x) - log P(X > x) of one law at any shape of x; ±inf at ±inf, nan at nan."""
+def log_odds(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, x: jax.Array
+) -> jax.Array:
+    """log P(X <= x) - log P(X > x) of one distribution, any shape; ±inf at ±inf, nan at nan."""
     finite = jnp.isfinite(x)
-    both = tails(p, a, b, g, jnp.where(finite, x, 0.0))
+    both = tails(p, a, b, g / scale, jnp.where(finite, x, 0.0) / scale)
     return jnp.where(finite, both.log_lower - both.log_upper, x)
 
 
+class _Edge(NamedTuple):
+    """The point x and what is known there, in units of the scale."""
+
+    x: jax.Array
+    g: jax.Array
+    at: AtPoint
+
+    def over(self, log_weight: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """f, x f and f E(Y | X = x) over a weight; x f is 0 at the pole x = 0."""
+        density = jnp.exp(self.at.log_density - log_weight)
+        times_x = self.x * jnp.where(self.x == 0, 0.0, density)
+        return density, times_x, jnp.exp(self.at.log_mean - log_weight)
+
+
+def _edge(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, x: jax.Array
+) -> _Edge:
+    skew, z = g / scale, x / scale
+    return _Edge(z, skew, at_point(p, a, b, skew, z))
+
+
 def _slopes(
-    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array, moved: Sequence[Any]
+    p: jax.Array, a: jax.Array, b: jax.Array, edge: _Edge, scale: jax.Array, moved: Sequence[Any]
 ) -> tuple[jax.Array, jax.Array]:
-    """Of the log-odds: the derivative in x, and the change along tangents of p, a, b and g."""
-    if all(isinstance(tangent, SymbolicZero) for tangent in moved):
-        return _by_x(tails(p, a, b, g, x)), jnp.zeros_like(x)
-    three = _tilted([p, p - 1, p + 1], a, b, g, x)
-    both = jax.tree.map(lambda part: part[0], three)
-    mean = gig_moments(p, a, b)
-    y_at_x = gig_moments(p - 0.5 + 0 * x, a + g * g + 0 * x, b + x * x).y
-    # E (Y; tail) = E Y times the probability of the tail for p + 1, and 1/Y goes with p - 1
-    one = jnp.where(both.upper[None], three.log_upper, three.log_lower)
-    lean_inverse, lean = jnp.expm1(one[1] - one[0]), jnp.expm1(one[2] - one[0])
-    # dΔ = dF / (F S): by the score of Y in the tail, and by f dx - f E(Y | x) dg
+    """Of the log-odds: the derivative in x, and the change along tangents of all but x."""
+    x, g = edge.x, edge.g
+    fixed = all(isinstance(tangent, SymbolicZero) for tangent in moved)
+    some = _tilted([p] if fixed else [p, p - 1, p + 1], a, b, g, x)
+    both = jax.tree.map(lambda part: part[0], some)
+    density, times_x, by_g = edge.over(both.log_lower + both.log_upper)
+    by_x = density / scale
+    if fixed:
+        return by_x, jnp.zeros_like(x)
+    by_g, times_g = -by_g, -_drift(g, by_g)
+    # dΔ = dF / (F S), by the score of Y in the tail
     by_score = jnp.where(both.upper, -jnp.exp(-both.log_lower), jnp.exp(-both.log_upper))
-    by_x = _by_x(both)
-    slopes = (
-        by_score * (both.log_y - mean.log_y),
+    prior = prior_of(p, a, b)
+    mean = gig_moments(p, a, b)
+    # E (Y; tail) = E Y times the probability of the tail for p + 1, and 1/Y goes with p - 1
+    one = jnp.where(both.upper[None], some.log_upper, some.log_lower)
+    lean_inverse, lean = jnp.expm1(one[1] - one[0]), jnp.expm1(one[2] - one[0])
+    by_law = (
+        by_score * (both.means.s - (mean.log_y - jnp.log(prior.y0))),
         -by_score * mean.y * lean / 2,
         -by_score * mean.inverse_y * lean_inverse / 2,
-        -by_x * y_at_x,
     )
+    _, f, h = means_of_concentrated(prior.alpha, prior.beta)
+    by_rates = by_score * (f - both.means.f), by_score * (h - both.means.h)
+    concentrated = of_parameters(prior, *by_rates, (times_g - times_x) / 2)
+    slopes = (
+        *(jnp.where(prior.concentrated, one, other)
+          for one, other in zip(concentrated, by_law, strict=True)),
+        by_g / scale,
+        -(times_x + times_g) / scale,
+    )  # fmt: skip
     return by_x, along(slopes, moved, x)
-
-
-def _by_x(both: Tails) -> jax.Array:
-    return jnp.exp(both.log_density - both.log_lower - both.log_upper)
 
 
 @partial(log_odds.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    p, a, b, g, x = primals
+    p, a, b, g, scale, x = primals
     *moved, step = tangents
     finite = jnp.isfinite(x)
-    by_x, change = _slopes(p, a, b, g, jnp.where(finite, x, 0.0), moved)
+    edge = _edge(p, a, b, g, scale, jnp.where(finite, x, 0.0))
+    by_x, change = _slopes(p, a, b, edge, scale, moved)
     change = along([by_x], [step], x) + change
     return log_odds(*primals), jnp.where(finite, change, 0.0)
 
 
 @jax.custom_jvp
-def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.Array) -> jax.Array:
-    """x with `log_odds` as given, any shape, of one law; ±inf at ±inf, nan at nan.
+def quantile(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, odds: jax.Array
+) -> jax.Array:
+    """x with `log_odds` as given, any shape, of one distribution; ±inf at ±inf, nan at nan.
 
     Newton's method inside a bracket, in τ with x = g y0 + s sinh τ and for asinh of the log-odds:
-    power tails, exponential and normal ones are then all nearly straight. Past the last x with a
-    square there are power tails only, log x linear in the logarithm of the tail.
+    power tails, exponential and normal ones are then all nearly straight. Past `most` there are
+    power tails only, log x linear in the logarithm of the tail.
     """
     solvable = jnp.isfinite(odds)
     target = jnp.where(solvable, odds, 0.0)
-    y0 = mode_of_log(p, a, b)
-    centre, width = g * y0, 1 + a * y0 / 2 + b / y0 / 2
+    g = g / scale
+    y0, alpha, beta = prior_of(p, a, b)
+    centre, width = g * y0, 1 + alpha + beta
     unit = jnp.sqrt(y0) * jnp.sqrt(1 + g * g * y0 / width)
     eps = jnp.finfo(odds.dtype).eps
     most = 0.45 * math.log(float(jnp.finfo(odds.dtype).max)) - jnp.abs(jnp.log(unit))
@@ -91,7 +130,7 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
         value = both.log_lower - both.log_upper
         miss = jnp.arcsinh(value) - goal
         low, high = jnp.where(miss < 0, t, low), jnp.where(miss < 0, high, t)
-        slope = jnp.exp(both.log_density - both.log_lower - both.log_upper)
+        slope = jnp.exp(both.log_slope - both.log_lower - both.log_upper)
         step = miss * jnp.hypot(1.0, value) / (slope * unit * jnp.cosh(t))
         # next to a pole of the density rounding of the odds is all that is left
         near = jnp.abs(value - target) <= 512 * eps
@@ -105,7 +144,7 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
         at_end = rested & ~reached & (jnp.abs(t) >= most)
         log_tail = jnp.where(x > 0, both.log_upper, both.log_lower)
         fall = log_tail - jax.nn.log_sigmoid(jnp.where(x > 0, -target, target))
-        power = jnp.exp(both.log_density - log_tail) * jnp.abs(x)
+        power = jnp.exp(both.log_slope - log_tail) * jnp.abs(x)
         beyond = jnp.where(done | ~at_end, beyond, fall / power)
         settled = done | rested | reached
         return jnp.where(done, t, new), low, high, new - t, beyond, settled, count + 1
@@ -119,51 +158,85 @@ def quantile(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, odds: jax.A
         jnp.zeros_like(target), ~solvable, jnp.array(0),
     )  # fmt: skip
     t, *_, beyond, _, _ = jax.lax.while_loop(proceed, body, varying_like(first, centre, unit))
-    return jnp.where(solvable, (centre + unit * jnp.sinh(t)) * jnp.exp(beyond), odds)
+    x = scale * (centre + unit * jnp.sinh(t)) * jnp.exp(beyond)
+    return jnp.where(solvable, x, odds)
 
 
 @partial(quantile.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    p, a, b, g, _ = primals
+    p, a, b, g, scale, _ = primals
     *moved, step = tangents
     x = quantile(*primals)
     finite = jnp.isfinite(x)
-    by_x, change = _slopes(p, a, b, g, jnp.where(finite, x, 0.0), moved)
+    edge = _edge(p, a, b, g, scale, jnp.where(finite, x, 0.0))
+    by_x, change = _slopes(p, a, b, edge, scale, moved)
     moved_x = along([1 / by_x], [step], x) - change / by_x
     return x, jnp.where(finite, moved_x, 0.0)
 
 
 @jax.custom_jvp
-def mean_above(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) -> jax.Array:
-    """E (X | X > x) = g E(Y | X > x) + f(x) E(Y | X = x) / P(X > x), finite x of any shape.
+def mean_above(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, x: jax.Array
+) -> jax.Array:
+    """E (X | X > x) = g E(Y | X > x) + σ² f(x) E(Y | X = x) / P(X > x), finite x of any shape.
 
     E (Y; X > x) = E Y times the probability of X > x under the law of Y tilted by y, p + 1 for p.
     """
-    return _mean_and_hazard(p, a, b, g, x)[0]
-
-
-def _mean_and_hazard(
-    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """E (X | X > x) and f(x)/P(X > x)."""
     mean_y = gig_moments(p, a, b).y
-    two = _tilted([p, _order(p + 1, p, mean_y)], a, b, g, x)
-    hazard = jnp.exp(two.log_density[0] - two.log_upper[0])
-    y_at_x = gig_moments(p - 0.5 + 0 * x, a + g * g + 0 * x, b + x * x).y
-    return _drift(g, _y_above(mean_y, g, two, 0)) + hazard * y_at_x, hazard
+    two = _tilted([p, _order(p + 1, p, mean_y)], a, b, g / scale, x / scale)
+    edge = _edge(p, a, b, g, scale, x)
+    _, _, at_edge = edge.over(two.log_upper[0])
+    return scale * (_drift(edge.g, _y_above(mean_y, edge.g, two, 0)) + at_edge)
 
 
 @partial(mean_above.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    """In x, hazard times E (X | X > x) - x; in the law, the covariance with its score.
-
-    E (X s(Y) | X > x) = g E (Y s(Y) | X > x) + hazard E (Y s(Y) | X = x).
-    """
-    p, a, b, g, x = primals
+    p, a, b, g, scale, x = primals
     *moved, step = tangents
+    mean, change, by_x = _mean_slopes(p, a, b, g, scale, x, moved)
+    return mean, change + along([by_x], [step], mean)
+
+
+@jax.custom_jvp
+def mean_beyond(
+    p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, scale: jax.Array, odds: jax.Array
+) -> jax.Array:
+    """`mean_above` the `quantile` of finite log-odds, whose derivatives have no pole."""
+    return mean_above(p, a, b, g, scale, quantile(p, a, b, g, scale, odds))
+
+
+@partial(mean_beyond.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """The hazard times the movement of x is P(X <= x) times that of the log-odds."""
+    p, a, b, g, scale, odds = primals
+    *moved, step = tangents
+    x = quantile(*primals)
+    mean, change, _ = _mean_slopes(p, a, b, g, scale, x, moved)
+    odds_change = _slopes(p, a, b, _edge(p, a, b, g, scale, x), scale, moved)[1]
+    leverage = jax.nn.sigmoid(odds) * (mean - x)
+    return mean, change + along([leverage], [step], x) - leverage * odds_change
+
+
+def _mean_slopes(
+    p: jax.Array,
+    a: jax.Array,
+    b: jax.Array,
+    g: jax.Array,
+    scale: jax.Array,
+    x: jax.Array,
+    moved: Sequence[Any],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """E (X | X > x), its change along tangents of all but x, and its derivative in x.
+
+    That is the hazard times E (X | X > x) - x; in the law it is the covariance with the score,
+    with E (X s(Y) | X > x) = g E (Y s(Y) | X > x) + hazard E (Y s(Y) | X = x).
+    """
+    edge = _edge(p, a, b, g, scale, x)
     if all(isinstance(tangent, SymbolicZero) for tangent in moved):
-        mean, hazard = _mean_and_hazard(*primals)
-        return mean, along([hazard * (mean - x)], [step], x)
+        mean = mean_above(p, a, b, g, scale, x)
+        both = tails(p, a, b, edge.g, edge.x)
+        hazard = edge.over(both.log_upper)[0]
+        return mean, jnp.zeros_like(x), hazard * (mean - x) / scale
     before, lifted = gig_moments(p, a, b), gig_moments(p + 1, a, b)
     orders = [
         p,
@@ -171,26 +244,55 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
         _order(p + 2, p, lifted.y),
         _order(p - 1, p, before.inverse_y),
     ]
+    g, x, at_x = edge.g, edge.x, edge.at.moments
     some = _tilted(orders, a, b, g, x)
-    hazard = jnp.exp(some.log_density[0] - some.log_upper[0])
-    half = jnp.stack([p - 0.5, p + 0.5]).reshape(2, *(1,) * x.ndim)
-    at_x = gig_moments(half + 0 * x[None], a + g * g + 0 * x[None], b + x[None] ** 2)
-    edge = hazard * at_x.y[0]
+    hazard, times_x, at_edge = edge.over(some.log_upper[0])
     y = _y_above(before.y, g, some, 0)
     # the moments with a factor Y are those of the tilted law, if there is one
     y_again = jnp.where(before.y < jnp.inf, _y_above(lifted.y, g, some, 1), jnp.nan)
     log_y_again = jnp.where(before.y < jnp.inf, _log_y_above(lifted.log_y, some, 1), jnp.nan)
     inverse_y = before.inverse_y * jnp.exp(some.log_upper[3] - some.log_upper[0])
-    mean = _drift(g, y) + edge
-    slopes = (
-        _drift(g, y * log_y_again) + edge * at_x.log_y[1]
+    mean = _drift(g, y) + at_edge
+    beyond, by_g = times_x * (mean - x), y - at_edge * (mean - x)
+    prior = prior_of(p, a, b)
+    by_rates = _covariance_of_concentrated(prior, edge, some, _drift(g, y), at_edge)
+    of_concentrated = of_parameters(prior, *by_rates, (mean + _drift(g, by_g) - beyond) / 2)
+    by_law = (
+        _drift(g, y * log_y_again) + at_edge * at_x.log_y
         - mean * _log_y_above(before.log_y, some, 0),
-        -(_drift(g, y * y_again) + edge * at_x.y[1] - mean * y) / 2,
+        -(_drift(g, y * y_again) + at_edge * at_x.y - mean * y) / 2,
         -(g + hazard - mean * inverse_y) / 2,
-        y - edge * (mean - x),
-        hazard * (mean - x),
     )  # fmt: skip
-    return mean, along(slopes, tangents, x)
+    slopes = (
+        *(scale * jnp.where(prior.concentrated, one, other)
+          for one, other in zip(of_concentrated, by_law, strict=True)),
+        by_g,
+        mean - _drift(g, by_g) - beyond,
+    )  # fmt: skip
+    return scale * mean, along(slopes, moved, x), hazard * (mean - x)
+
+
+def _covariance_of_concentrated(
+    prior: Prior, edge: _Edge, some: Tails, drift: jax.Array, at_edge: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """-Cov (X, f(s)) and -Cov (X, h(s)) given X > x, s = log(Y/y0), from the orders p, p + 1."""
+    _, alpha, beta = prior
+    tail = _means_above(some, 0, prior.alpha, prior.beta)
+    lifted = shift(alpha - beta + 1, alpha, beta, 1.0, jnp.zeros(1), jnp.zeros(1))
+    again = from_mode(lifted, *_means_above(some, 1, lifted.up, lifted.down))
+    at = edge.at.mode
+    at_x = from_mode(at, *means_of_concentrated(at.up, at.down))
+    return (
+        -(drift * (again.f - tail.f) + at_edge * (at_x.f - tail.f)),
+        -(drift * (again.h - tail.h) + at_edge * (at_x.h - tail.h)),
+    )
+
+
+def _means_above(some: Tails, k: int, alpha: jax.Array, beta: jax.Array) -> Means:
+    """Means given X > x for the k-th order, as `_log_y_above`."""
+    whole = means_of_concentrated(alpha, beta)
+    pairs = zip(whole, some.means, strict=True)
+    return Means(*(_complemented(mean, part[k], some, k) for mean, part in pairs))
 
 
 def _order(order: jax.Array, p: jax.Array, mean: jax.Array) -> jax.Array:
@@ -215,12 +317,17 @@ def _y_above(mean_y: jax.Array, g: jax.Array, some: Tails, k: int) -> jax.Array:
     """E (Y | X > x) for the k-th order, the next being tilted by y."""
     tilted = mean_y * jnp.exp(some.log_upper[k + 1] - some.log_upper[k])
     # the light tail of a law without a mean has one
-    light = jnp.where(some.upper[k], some.y[k], jnp.nan)
+    light = some.y0[k] * (1 + some.means.s[k] + some.means.f[k])
+    light = jnp.where(some.upper[k], light, jnp.nan)
     return jnp.where(mean_y < jnp.inf, tilted, jnp.where(g < 0, light, jnp.inf))
 
 
 def _log_y_above(mean_log_y: jax.Array, some: Tails, k: int) -> jax.Array:
     """E (log Y | X > x) for the k-th order, the complement of what was integrated if need be."""
+    return _complemented(mean_log_y, some.means.s[k] + jnp.log(some.y0[k]), some, k)
+
+
+def _complemented(mean: jax.Array, of_tail: jax.Array, some: Tails, k: int) -> jax.Array:
+    """A mean given X > x, from that of the tail that was integrated and the mean of all."""
     lower, upper = jnp.exp(some.log_lower[k]), jnp.exp(some.log_upper[k])
-    complement = (mean_log_y - lower * some.log_y[k]) / upper
-    return jnp.where(some.upper[k], some.log_y[k], complement)
+    return jnp.where(some.upper[k], of_tail, (mean - lower * of_tail) / upper)

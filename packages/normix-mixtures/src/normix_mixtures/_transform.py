@@ -15,10 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam import mode_of_log
 from normix_expfam.toolbox import reach
 
+from ._mass import prior_of
+from ._shift import exponents
+
 _DEPTH = 40.0
+_VANISHED = 1e4  # -log|E exp(s Y)| is above half of it for |s| b > _VANISHED (_VANISHED + w)
 _NODES = 40  # Gauss-Legendre nodes of a panel
 _TURN = 4.0  # u at which the path has half of its final angle
 _EDGES = (6.0, 40.0)  # panels near either end of a range; between them it is an exponential
@@ -27,26 +30,43 @@ _EDGES = (6.0, 40.0)  # panels near either end of a range; between them it is an
 def log_laplace(p: jax.Array, a: jax.Array, b: jax.Array, s: jax.Array) -> jax.Array:
     """log E exp(s Y), complex s of any shape with Re s <= 0, a branch that is 0 at s = 0."""
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
-    y0 = mode_of_log(p, a, b)
+    _, up, down = prior_of(p, a, b)
     upper = p > 0
     size, least = jnp.abs(p), jnp.where(upper, w + p, w - p)
     p, a, b, w, size, least, up, down = (
-        jax.lax.complex(x, jnp.zeros_like(x))
-        for x in (p, a, b, w, size, least, a * y0 / 2, b / y0 / 2)
+        jax.lax.complex(x, jnp.zeros_like(x)) for x in (p, a, b, w, size, least, up, down)
     )
     rate = a - 2 * s
     w_s = jnp.sqrt(p * p + rate * b)
     rise = -2 * s * b / (w_s + w)  # w_s - w
-    # y0(s) / y0(0) - 1, by the form of y0 that does not cancel
-    one = jnp.ones_like(s)
-    ratio = jnp.where(
-        upper,
-        (a * rise + 2 * s * least) / jnp.where(upper, rate * least, one),
-        -rise / jnp.where(upper, one, w_s - p),
-    )
+    # log y0(s)/y0(0), by the form of y0 that does not cancel
+    moved = jnp.log1p(rise / least)
+    log_ratio = jnp.where(upper, moved - jnp.log1p(-2 * s / jnp.where(upper, a, 1.0)), -moved)
     half = rate * b / (2 * (w_s + size))  # (w - |p|)/2
     A, B = (jnp.where(side, half + size, half) for side in (upper, ~upper))
-    return p * jnp.log1p(ratio) - rise + _log_integral(A, B) - _log_integral(up, down)
+    return p * log_ratio - rise + _log_integral(A, B) - _log_integral(up, down)
+
+
+def characteristic(
+    p: jax.Array, a: jax.Array, b: jax.Array, turned: jax.Array, drift: jax.Array, phase: jax.Array
+) -> jax.Array:
+    """E exp(i tᵀX) from Lᵀt on the last axis, tᵀγ and tᵀμ.
+
+    E exp(s Y) at s = i tᵀγ - |Lᵀt|²/2. Past the last t with a square it falls like |t|^(-2p) for
+    b = 0; for b > 0 it is 0 from far smaller ones on.
+    """
+    w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
+    square = float(jnp.finfo(phase.dtype).max) ** 0.8
+    last = _VANISHED * (_VANISHED + w) / jnp.where(b > 0, b, 1.0)
+    square = jnp.where(b > 0, jnp.minimum(square, last), square)
+    size = jnp.maximum(jnp.max(jnp.abs(turned), axis=-1), jnp.abs(drift))
+    unit = jax.lax.stop_gradient(jnp.maximum(size / jnp.sqrt(square), 1.0))
+    near = turned / unit[..., None]
+    s = jax.lax.complex(-jnp.sum(near * near, axis=-1) / 2, drift / unit)
+    found = log_laplace(p, a, b, s)
+    size = jnp.exp(found.real - jnp.where(b == 0, 2 * p * jnp.log(unit), 0.0))
+    angle = jnp.where(size > 0, found.imag + phase, 0.0)
+    return jax.lax.complex(size * jnp.cos(angle), size * jnp.sin(angle))
 
 
 def _log_integral(A: jax.Array, B: jax.Array) -> jax.Array:
@@ -77,7 +97,8 @@ def _log_integral(A: jax.Array, B: jax.Array) -> jax.Array:
             # where e^u is not a number its factor is 0: a limit of the family
             near_v = jax.lax.complex(jnp.minimum(u, largest), turn * u)
             grow, fall = jnp.expm1(near_v), jnp.expm1(-near_v)
-            exponent = up[..., None] * (grow - v) + down[..., None] * (fall + v)
+            f, h = exponents(v, grow, fall)
+            exponent = up[..., None] * f + down[..., None] * h
             speed = turn * _TURN / (_TURN + u)
             weight = jax.lax.complex(half * weights, half * weights * speed)
             total = total + jnp.sum(weight * jnp.exp(-exponent), -1)

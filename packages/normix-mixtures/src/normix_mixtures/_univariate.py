@@ -26,10 +26,17 @@ from normix_expfam.toolbox import (
 )
 
 from . import _moments as moments
-from ._conventions import Ghyp, Prause, rates_of_alpha_bar, rates_of_prause
+from ._conventions import (
+    Ghyp,
+    Prause,
+    degrees_of_freedom,
+    most_degrees,
+    rates_of_alpha_bar,
+    rates_of_prause,
+)
 from ._density import log_density
-from ._tail import log_odds, mean_above, quantile
-from ._transform import log_laplace
+from ._tail import log_odds, mean_above, mean_beyond, quantile
+from ._transform import characteristic
 
 Side = Literal["return", "loss"]
 
@@ -197,9 +204,8 @@ class UnivariateNormalMixture(UnivariateLaw):
             ValueError: if a concrete level is not in (0, 1), or for another ``of``.
         """
         level = self._level("expected_shortfall", level, of)
-        if of == "return":
-            return -self.mean_below(self.isf(level))
-        return self.mean_above(self.ppf(level))
+        law = self.affine(-1.0) if of == "return" else self
+        return _mean_beyond(law, jnp.log(level) - jnp.log1p(-level))
 
     def _level(self, method: str, level: ArrayLike, of: str) -> Array:
         owner = f"{_NAME}.{method}"
@@ -310,31 +316,42 @@ class UnivariateNormalMixture(UnivariateLaw):
 
     @classmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        """From scipy.stats.genhyperbolic(p, a, b, loc, scale) or norminvgauss(a, b, loc, scale).
+        """From scipy.stats.genhyperbolic, norminvgauss or t, whose df = inf is a normal one.
 
         Raises:
             TypeError: if it is no frozen distribution.
             ValueError: for another distribution, or arrays of parameters.
         """
         owner = f"{_NAME}.from_scipy"
-        name, found = frozen_parameters(owner, frozen, "genhyperbolic", "norminvgauss")
+        name, found = frozen_parameters(owner, frozen, "genhyperbolic", "norminvgauss", "t")
         scale = found["scale"]
+        if name == "t":
+            df = degrees_of_freedom(owner, found["df"])
+            return cls(found["loc"], 0.0, scale, -df / 2, 0.0, df)
         p = -0.5 if name == "norminvgauss" else found["p"]
         return cls.from_prause(p, found["a"] / scale, found["b"] / scale, scale, found["loc"])
 
     def to_scipy(self) -> Any:
-        """As scipy.stats.norminvgauss where p = -1/2 and a > 0, else genhyperbolic.
+        """As scipy.stats.t for a = 0, norminvgauss for p = -1/2, else genhyperbolic.
 
         Raises:
-            ValueError: if b = 0, which scipy.stats has no distribution for.
+            ValueError: if b = 0, or if a = 0 and γ is not 0, for which scipy.stats has no
+                distribution.
         """
         from scipy import stats
 
         require(np.asarray(self.b) > 0, f"{_NAME}.to_scipy", "b", "be > 0", self.b,
                 "scipy.stats has no variance gamma law")  # fmt: skip
+        if float(self.a) == 0:
+            require(self.gamma == 0, f"{_NAME}.to_scipy", "gamma", "be 0 where a = 0", self.gamma,
+                    "scipy.stats has no skewed t distribution")  # fmt: skip
+            df, b = -2 * float(self.p), float(self.b)
+            scale = float(self.sigma) * (b / df) ** 0.5
+            df = df if df < most_degrees(self.p.dtype) else float("inf")
+            return stats.t(df, loc=float(self.mu), scale=scale)
         p, alpha, beta, delta, mu = (float(x) for x in self.to_prause()[:5])
         shapes = alpha * delta, beta * delta
-        if p == -0.5 and float(self.a) > 0:
+        if p == -0.5:
             return stats.norminvgauss(*shapes, loc=mu, scale=delta)
         return stats.genhyperbolic(p, *shapes, loc=mu, scale=delta)
 
@@ -351,23 +368,23 @@ def _log_prob(law: UnivariateNormalMixture, x: Array) -> Array:
 @jax.jit
 def _log_odds(law: UnivariateNormalMixture, x: Array) -> Array:
     infinite = jnp.isinf(x)
-    skew, z = law._standard(jnp.where(infinite, law.mu, x))
-    return jnp.where(infinite, x, log_odds(law.p, law.a, law.b, skew, z))
+    from_mu = jnp.where(infinite, 0.0, x - law.mu)
+    odds = log_odds(law.p, law.a, law.b, law.gamma, law.sigma, from_mu)
+    return jnp.where(infinite, x, odds)
 
 
 @jax.jit
 def _quantile(law: UnivariateNormalMixture, odds: Array) -> Array:
     infinite = jnp.isinf(odds)
-    skew = law.gamma / law.sigma
-    z = quantile(law.p, law.a, law.b, skew, jnp.where(infinite, 0.0, odds))
-    return jnp.where(infinite, odds, law.mu + law.sigma * z)
+    finite = jnp.where(infinite, 0.0, odds)
+    from_mu = quantile(law.p, law.a, law.b, law.gamma, law.sigma, finite)
+    return jnp.where(infinite, odds, law.mu + from_mu)
 
 
 @jax.jit
 def _characteristic(law: UnivariateNormalMixture, t: Array) -> Array:
-    s = jax.lax.complex(-((law.sigma * t) ** 2) / 2, law.gamma * t)
-    phase = jax.lax.complex(jnp.zeros_like(t), law.mu * t)
-    return jnp.exp(phase + log_laplace(law.p, law.a, law.b, s))
+    turned = (law.sigma * t)[..., None]
+    return characteristic(law.p, law.a, law.b, turned, law.gamma * t, law.mu * t)
 
 
 def _tail_mean(law: UnivariateNormalMixture, x: Array, *, above: bool) -> Array:
@@ -377,7 +394,15 @@ def _tail_mean(law: UnivariateNormalMixture, x: Array, *, above: bool) -> Array:
 @jax.jit
 def _mean_above(law: UnivariateNormalMixture, x: Array) -> Array:
     finite = jnp.isfinite(x)
-    skew, z = law._standard(jnp.where(finite, x, law.mu))
-    inside = mean_above(law.p, law.a, law.b, skew, z)
+    from_mu = jnp.where(finite, x - law.mu, 0.0)
+    inside = mean_above(law.p, law.a, law.b, law.gamma, law.sigma, from_mu)
     edge = jnp.where(x == -jnp.inf, law.mean(), x)
-    return jnp.where(finite, law.mu + law.sigma * inside, edge)
+    return jnp.where(finite, law.mu + inside, edge)
+
+
+@jax.jit
+def _mean_beyond(law: UnivariateNormalMixture, odds: Array) -> Array:
+    finite = jnp.isfinite(odds)
+    from_mu = mean_beyond(law.p, law.a, law.b, law.gamma, law.sigma, jnp.where(finite, odds, 0.0))
+    edge = jnp.where(odds == -jnp.inf, law.mean(), odds)
+    return jnp.where(finite, law.mu + from_mu, edge)

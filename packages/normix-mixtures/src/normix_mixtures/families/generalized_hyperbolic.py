@@ -191,7 +191,8 @@ class GeneralizedHyperbolic(NormalMixture):
         beta = vector(owner, "beta", beta)
         Delta = prause_matrix(owner, Delta, beta.shape[0]).astype(beta.dtype)
         length = jnp.sqrt(beta @ Delta @ beta)
-        a, b = rates_of_prause(owner, as_float(alpha).astype(beta.dtype), length, delta)
+        alpha = as_float(alpha).astype(beta.dtype)
+        a, b = rates_of_prause(owner, alpha, length, delta, dimension=beta.shape[0])
         return cls.from_classical(mu, Delta @ beta, Delta, p=lambda_, a=a, b=b)
 
     def to_prause(self) -> Prause:

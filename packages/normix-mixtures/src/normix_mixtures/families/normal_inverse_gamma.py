@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GIGMember, InverseGamma, InversionStatus
-from normix_expfam.toolbox import positive_scalars
+from normix_mixtures._conventions import degrees_of_freedom
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -118,14 +118,13 @@ class NormalInverseGamma(NormalMixture):
             mu: shape (d,).
             gamma: shape (d,); 0 if left out, the symmetric law.
             sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
-            df: degrees of freedom, > 0.
+            df: degrees of freedom, > 0; inf is the normal distribution N(μ + γ, Σ).
             L_Sigma: lower Cholesky factor of Σ, shape (d, d).
 
         Raises:
             ValueError: as `from_classical`, and if df is not positive.
         """
-        (half,) = positive_scalars("NormalInverseGamma.skewed_t", df=df)
-        half = half / 2
+        half = degrees_of_freedom("NormalInverseGamma.skewed_t", df) / 2
         return cls.from_classical(mu, gamma, sigma, alpha=half, beta=half, L_Sigma=L_Sigma)
 
     @property
