@@ -311,7 +311,7 @@ def _base(function):
 
 
 def _of_theta(function):
-    return classmethod(lambda cls, theta: function(theta))
+    return classmethod(lambda _, theta: function(theta))
 
 
 def _fit_with(change):
@@ -330,11 +330,11 @@ def _clipped(theta):
     return -jnp.log(jnp.maximum(-2 * theta[0], 1e-3))
 
 
-def _without_key(self, key, shape=()):
+def _without_key(self, _, shape=()):
     return Rayleigh.sample(self, jax.random.key(7), shape)
 
 
-def _without_shape(self, key, shape=()):
+def _without_shape(self, key, _=()):
     return Rayleigh.sample(self, key, (20_000,))
 
 
@@ -436,10 +436,10 @@ PLANTED = {
             lambda cls, eta: (cls._from_expectation(eta), jnp.int32(5)))},
         "_solve_expectation"),
     "_fit": ({"_fit": _fit_with(lambda x, weights: (x * SMALL, weights))}, "_fit"),
-    "_fit without weights": ({"_fit": _fit_with(lambda x, weights: (x, None))}, "_fit"),
+    "_fit without weights": ({"_fit": _fit_with(lambda x, _: (x, None))}, "_fit"),
     # density
     "_statistics_of": ({"_statistics_of": _statistic(lambda x: x**2 * OFF)}, "_statistics_of"),
-    "_log_base_of": ({"_log_base_of": _base(lambda x, base: base + 1e-6)}, "_log_base_of"),
+    "_log_base_of": ({"_log_base_of": _base(lambda _, base: base + 1e-6)}, "_log_base_of"),
     "_log_base_of at 0": (
         {"_log_base_of": _base(lambda x, base: jnp.where(x == 0, 0.0, base))}, "_log_base_of"),
     "_log_base_of below 0": (

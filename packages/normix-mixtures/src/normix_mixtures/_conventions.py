@@ -80,8 +80,8 @@ def rates_of_alpha_bar(
     order, bar = as_floats(owner, lambda_=lambda_, alpha_bar=alpha_bar)
     if is_concrete(order, bar):
         least, power = np.asarray(bar), np.asarray(order)
-        require((least >= 0) & (least < np.inf), owner, "alpha_bar", "be finite and >= 0", alpha_bar,
-                "it is √(χψ)")  # fmt: skip
+        require((least >= 0) & (least < np.inf), owner, "alpha_bar", "be finite and >= 0",
+                alpha_bar, "it is √(χψ)")  # fmt: skip
         require((least > 0) | (power > 0) | (power < -1), owner, "alpha_bar",
                 "be > 0 for -1 <= λ <= 0", alpha_bar, "E Y = 1 has no limit there")  # fmt: skip
     limit = bar == 0
@@ -100,8 +100,8 @@ def rates_of_prause(
     """(a, b) = (α² - β², δ²) in one dimension; a = 0 where |β| exceeds α by rounding."""
     alpha, beta, delta = as_floats(owner, alpha=alpha, beta=beta, delta=delta)
     if is_concrete(alpha, beta, delta):
-        steep = np.asarray(alpha)
-        require((steep >= 0) & (np.abs(beta) <= (1 + 4 * jnp.finfo(alpha.dtype).eps) * steep), owner, "alpha",
+        steep, rounding = np.asarray(alpha), 4 * float(jnp.finfo(alpha.dtype).eps)
+        require((steep >= 0) & (np.abs(beta) <= (1 + rounding) * steep), owner, "alpha",
                 "be >= |beta|", alpha, f"beta is {beta}")  # fmt: skip
         require(np.asarray(delta) >= 0, owner, "delta", "be >= 0", delta, "it is √b")
     return jnp.maximum((alpha - beta) * (alpha + beta), 0.0), delta**2

@@ -91,7 +91,8 @@ def check_moments(
     most = max(low, high, np.max(log_prob(dist, x)))
     require_holds(dist, "the mode is a maximum of the density",
                   not np.isfinite(middle) or middle >= most - noise,
-                  f"log_prob {middle} at {mode}, and {low} and {high} beside it", "mode")  # fmt: skip
+                  f"log_prob {middle} at {mode}, and {low} and {high} beside it",
+                  "mode")  # fmt: skip
 
 
 @eqx.filter_jit

@@ -135,7 +135,8 @@ def check_deviations(dist: ExponentialFamily, *, rtol: float = 1e-6) -> None:
     flat, unflatten = jax.flatten_util.ravel_pytree(dist)
     free = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(dist._free_parameters())])
     require_holds(dist, "free parameters are booleans, one of each parameter",
-                  free.shape == flat.shape and free.dtype == bool, free, "_free_parameters")  # fmt: skip
+                  free.shape == flat.shape and free.dtype == bool, free,
+                  "_free_parameters")  # fmt: skip
     jacobian = np.asarray(jax.jacfwd(lambda at: unflatten(at).natural_params())(flat))
     jacobian = jacobian * facts.sd[:, None]
     length = np.linalg.norm(jacobian, axis=0)

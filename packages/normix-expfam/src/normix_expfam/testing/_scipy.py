@@ -14,7 +14,7 @@ from ._facts import facts_of, log_prob_magnitude, require_close, require_holds
 
 
 def check_scipy(dist: ExponentialFamily, x: ArrayLike, *, rtol: float = 1e-6) -> None:
-    """`to_scipy` has the same density, and `from_scipy` comes back; other distributions are refused.
+    """`to_scipy` has the same density, `from_scipy` comes back and refuses other distributions.
 
     Where scipy.stats has no such distribution, `to_scipy` may raise NotImplementedError.
 
