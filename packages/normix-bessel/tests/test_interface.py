@@ -130,3 +130,27 @@ def test_shapes_that_do_not_broadcast_are_named(function, backend):
 def test_complex_input_is_refused(function, backend, inputs):
     with pytest.raises(ValueError, match=rf"{function.__name__}: v and z must be real.*complex"):
         function(*inputs, backend=backend)
+
+
+@BACKENDS
+def test_lists_are_arguments(backend):
+    got = log_kv(1.5, [1.0, 2.0], backend=backend)
+    np.testing.assert_array_equal(got, log_kv(1.5, np.array([1.0, 2.0]), backend=backend))
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    "value", [np.longdouble(1), np.array([1], object), "a", None, [[1], [1, 2]]]
+)
+def test_what_is_no_array_of_numbers_is_named(backend, value):
+    pattern = r"log_kv: {} must be numbers of at most 64 bits in a rectangular array"
+    with pytest.raises(TypeError, match=pattern.format("z")):
+        log_kv(1.5, value, backend=backend)
+    with pytest.raises(TypeError, match=pattern.format("v")):
+        log_kv(value, 1.5, backend=backend)
+
+
+@pytest.mark.cpu
+def test_traced_values_with_the_cpu_backend_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"log_kv: z must be concrete .*backend='jax'"):
+        jax.jit(lambda z: log_kv(1.5, z, backend="cpu"))(1.0)

@@ -1,6 +1,7 @@
 """The JAX backend under every transformation: the same numbers, and no work beyond them."""
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 
@@ -153,3 +154,11 @@ def test_no_array_holds_the_nodes_of_every_element(equations):
     ]
     # a covariance has nine numbers per element, a rule 56 nodes
     assert max(sizes) <= 9 * len(V)
+
+
+@pytest.mark.parametrize("function", [log_kv, jax.vmap(jax.grad(log_kv))], ids=["value", "slope"])
+def test_exports_with_an_open_size(function):
+    (size,) = jax.export.symbolic_shape("n")
+    shapes = (jax.ShapeDtypeStruct((size,), np.float64),) * 2
+    exported = jax.export.export(jax.jit(function))(*shapes)
+    np.testing.assert_allclose(exported.call(V, Z), function(V, Z), rtol=1e-13, atol=1e-15)

@@ -110,6 +110,12 @@ LAWS = {
     "check_inverse": testing.check_inverse,
     "check_inverse_derivative": testing.check_inverse_derivative,
     "check_mle": lambda dist: testing.check_mle(dist, draws_of(dist)[:400]),
+    "check_boundary": testing.check_boundary,
+    "check_deviations": testing.check_deviations,
+    "check_domain": testing.check_domain,
+    "check_kernel": lambda dist: testing.check_kernel(dist, draws_of(dist)[:400]),
+    "check_sampler": lambda dist: testing.check_sampler(dist, jax.random.key(0), draws_of(dist)),
+    "check_scipy": lambda dist: testing.check_scipy(dist, draws_of(dist)[:400]),
     "check_divergences": lambda dist: testing.check_divergences(dist, draws_of(dist)[:400]),
     "check_distribution": lambda dist: testing.check_distribution(dist, draws_of(dist)),
     "check_moments": testing.check_moments,
@@ -269,14 +275,14 @@ class CoarseInSingle(Rayleigh):
         (StuckInverse, "check_inverse_derivative", "dtheta/deta = inverse of the hessian hook: "),
         (BiasedFit, "check_mle", "eta of the MLE = mean of t over the data: got"),
         (WrongGradient, "check_divergences", "KL divergence from itself: got|gradient|KL"),
-        (WrongOdds, "check_distribution", r"cdf\(ppf\(q\)\) = q: got"),
+        (WrongOdds, "check_distribution", "derivative of cdf = density: got"),
         (WrongTogether, "check_distribution", "derivative of cdf = density: got"),
         (WrongSampler, "check_distribution", "cdf of the draws is uniform: got"),
         (WrongSkewness, "check_moments", "skewness by quadrature: got"),
         (WrongMode, "check_moments", "the mode is a maximum of the density: got"),
         (WrongSampler, "check_sampling", "mean of t over 20000 draws = grad hook: got"),
         (NegativeDraws, "check_sampling", "draws lie in the support"),
-        (AlwaysDouble, "check_single_precision", "draws keep float32: got float64"),
+        (AlwaysDouble, "check_single_precision", "draws keeps? float32: got float64"),
         (CoarseInSingle, "check_single_precision", "psi in float32: got"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else value.split(" =")[0],
@@ -284,6 +290,218 @@ class CoarseInSingle(Rayleigh):
 def test_a_wrong_family_is_found_and_the_law_is_named(family, law, message):
     with pytest.raises(AssertionError, match=rf"^{family.__name__}\(2\.0\): {message}"):
         LAWS[law](family(2.0))
+
+
+def _of(method):
+    """The member of `Rayleigh` that a planted error starts from."""
+    return getattr(Rayleigh, method)
+
+
+def _times(method, factor=OFF):
+    return lambda self, *args: factor * _of(method)(self, *args)
+
+
+def _statistic(function):
+    return staticmethod(lambda x: jnp.stack([function(x)]))
+
+
+def _base(function):
+    """log h, changed where the function says."""
+    return staticmethod(lambda x: function(x, Rayleigh._log_base_of(x)))
+
+
+def _of_theta(function):
+    return classmethod(lambda _, theta: function(theta))
+
+
+def _fit_with(change):
+    def fit(cls, x, weights, backend):
+        law, status = Rayleigh._fit.__func__(cls, *change(x, weights), backend)
+        return law, status
+
+    return classmethod(fit)
+
+
+def _finite_outside(theta):
+    return -jnp.log(jnp.abs(2 * theta[0]))
+
+
+def _clipped(theta):
+    return -jnp.log(jnp.maximum(-2 * theta[0], 1e-3))
+
+
+def _without_key(self, _, shape=()):
+    return Rayleigh.sample(self, jax.random.key(7), shape)
+
+
+def _without_shape(self, key, _=()):
+    return Rayleigh.sample(self, key, (20_000,))
+
+
+def _shape_reversed(self, key, shape=()):
+    return Rayleigh.sample(self, key, shape[::-1])
+
+
+def _in_pairs(self, key, shape=()):
+    drawn = Rayleigh.sample(self, key, shape)
+    return drawn if drawn.ndim != 1 else jnp.repeat(drawn[::2], 2)[: drawn.size]
+
+
+def _in_python(self, key, shape=()):
+    return float(self.sigma) * Rayleigh.sample(self, key, shape)
+
+
+def _new_keys_only(self, key, shape=()):
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise TypeError("key must be new")
+    return Rayleigh.sample(self, key, shape)
+
+
+def _expectation(function):
+    return classmethod(lambda cls, eta: function(cls, eta))
+
+
+def _flagged(self):
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, bool), self)
+
+
+def _own_sigma(self, factor):
+    return type(self)(factor * self.sigma)
+
+
+HALF, SMALL = 0.5, 1 + 1e-4
+PLANTED = {
+    # parameters
+    "natural_params": ({"natural_params": lambda self: jnp.stack([-OFF / 2 / self.sigma**2])},
+                       "natural_params, from_natural"),
+    "from_natural": ({"from_natural": _of_theta(lambda theta: Rayleigh(theta[0]))},
+                     "natural_params, from_natural"),
+    "from_natural is another class": (
+        {"from_natural": _of_theta(lambda theta: {"sigma": theta[0]})}, "from_natural"),
+    "_free_parameters": ({"_free_parameters": _flagged}, "_free_parameters"),
+    "_asymptotic_deviations": (
+        {"_asymptotic_deviations": lambda self: _own_sigma(self, HALF * SMALL)},
+        "_asymptotic_deviations"),
+    # the log-partition triad
+    "psi is finite beyond its domain": (
+        {"_log_partition_from_theta": _of_theta(_finite_outside)}, "_log_partition_from_theta"),
+    "psi is clipped": (
+        {"_log_partition_from_theta": _of_theta(_clipped)}, "_log_partition_from_theta"),
+    "psi is concave": (
+        {"_log_partition_from_theta": _of_theta(lambda theta: jnp.log(-2 * theta[0]))},
+        "_log_partition_from_theta"),
+    "psi, a constant": (
+        {"_log_partition_from_theta": _of_theta(lambda theta: 1e-6 - jnp.log(-2 * theta[0]))},
+        "_log_partition_from_theta|_log_kernel"),
+    "psi, its power": (
+        {"_log_partition_from_theta": _of_theta(lambda theta: -OFF * jnp.log(-2 * theta[0]))},
+        "_log_partition_from_theta"),
+    "psi raises": (
+        {"_log_partition_from_theta": _of_theta(lambda theta: -jnp.log(-2 * theta[3]).foo)},
+        "_log_partition_from_theta"),
+    "_grad_log_partition": ({"_grad_log_partition": _of_theta(lambda theta: -OFF / theta)},
+                            "_grad_log_partition"),
+    "_grad_log_partition is nan": (
+        {"_grad_log_partition": _of_theta(lambda theta: theta * jnp.nan)}, "_grad_log_partition"),
+    "_hessian_log_partition": (
+        {"_hessian_log_partition": _of_theta(lambda theta: OFF / theta[:, None] ** 2)},
+        "_hessian_log_partition"),
+    "_log_partition_cpu": (
+        {"_log_partition_cpu": _of_theta(lambda theta: -OFF * float(np.log(-2 * theta[0])))},
+        "_log_partition_cpu"),
+    "_grad_log_partition_cpu": (
+        {"_grad_log_partition_cpu": _of_theta(lambda theta: -OFF / theta)},
+        "_grad_log_partition_cpu"),
+    "_hessian_log_partition_cpu": (
+        {"_hessian_log_partition_cpu": _of_theta(lambda theta: OFF / theta[:, None] ** 2)},
+        "_hessian_log_partition_cpu"),
+    # η -> θ
+    "_from_expectation": (
+        {"_from_expectation": _expectation(lambda cls, eta: cls(jnp.sqrt(eta[0] / 2) * SMALL))},
+        "_from_expectation"),
+    "_from_expectation has no derivative": (
+        {"_from_expectation": _expectation(
+            lambda cls, eta: cls(jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2)))},
+        "_from_expectation"),
+    "_from_expectation answers nan": (
+        {"_from_expectation": _expectation(
+            lambda cls, eta: cls(jnp.sqrt(jnp.where(eta[0] > 0, eta[0], 1.0) / 2)))},
+        "_from_expectation"),
+    "_from_expectation_cpu": (
+        {"_from_expectation_cpu": _expectation(lambda cls, eta: cls(np.sqrt(eta[0] / 2) * SMALL))},
+        "_from_expectation_cpu"),
+    "interior_theta": ({"interior_theta": (1.0,)}, "interior_theta"),
+    "_solve_expectation": (
+        {"_solve_expectation": _expectation(
+            lambda cls, eta: (cls._from_expectation(eta), jnp.int32(5)))},
+        "_solve_expectation"),
+    "_fit": ({"_fit": _fit_with(lambda x, weights: (x * SMALL, weights))}, "_fit"),
+    "_fit without weights": ({"_fit": _fit_with(lambda x, _: (x, None))}, "_fit"),
+    # density
+    "_statistics_of": ({"_statistics_of": _statistic(lambda x: x**2 * OFF)}, "_statistics_of"),
+    "_log_base_of": ({"_log_base_of": _base(lambda _, base: base + 1e-6)}, "_log_base_of"),
+    "_log_base_of at 0": (
+        {"_log_base_of": _base(lambda x, base: jnp.where(x == 0, 0.0, base))}, "_log_base_of"),
+    "_log_base_of below 0": (
+        {"_log_base_of": staticmethod(lambda x: jnp.log(jnp.abs(x) + 1))}, "_log_base_of"),
+    "_log_base_of just below 0": (
+        {"_log_base_of": _base(lambda x, base: jnp.where((x < 0) & (x > -0.1), 0.0, base))},
+        "_log_base_of"),
+    "_log_base_of at nan": (
+        {"_log_base_of": _base(lambda x, base: jnp.where(jnp.isnan(x), -jnp.inf, base))},
+        "_log_base_of"),
+    "_interior_point": (
+        {"_interior_point": staticmethod(lambda x: jnp.where(x > 0.5, x, 0.5))},
+        "_interior_point"),
+    "_log_kernel": ({"_log_kernel": _times("_log_kernel")}, "_log_kernel"),
+    "_mean_log_base": ({"_mean_log_base": _times("_mean_log_base")}, "_mean_log_base"),
+    # on the line
+    "_log_odds": ({"_log_odds": _times("_log_odds")}, "_log_odds"),
+    "_log_odds below the support": (
+        {"_log_odds": lambda self, x: Rayleigh._log_odds(self, jnp.abs(x))}, "_log_odds"),
+    "_quantile": ({"_quantile": _times("_quantile")}, "_quantile"),
+    "_quantile at its ends": (
+        {"_quantile": lambda self, odds: Rayleigh._quantile(self, jnp.clip(odds, -80.0, 80.0))},
+        "_quantile"),
+    "mean": ({"mean": _times("mean")}, "mean"),
+    "var": ({"var": _times("var")}, "var"),
+    "skewness": ({"skewness": _times("skewness")}, "skewness"),
+    "kurtosis": ({"kurtosis": _times("kurtosis")}, "kurtosis"),
+    "mode": ({"mode": _times("mode", 1.01)}, "mode"),
+    "raw_moment": ({"raw_moment": lambda self, order: Rayleigh.raw_moment(self, jnp.round(order))},
+                   "raw_moment"),
+    "to_scipy": ({"to_scipy": lambda self: stats.rayleigh(scale=float(self.sigma) * SMALL)},
+                 "to_scipy"),
+    "from_scipy": ({"from_scipy": classmethod(lambda cls, frozen: cls(frozen.kwds["scale"] * OFF))},
+                   "from_scipy"),
+    "from_scipy takes all": (
+        {"from_scipy": classmethod(
+            lambda cls, frozen: cls(getattr(frozen, "kwds", {}).get("scale", 1.0)))},
+        "from_scipy"),
+    # draws
+    "sample": ({"sample": lambda self, key, shape=(): 1.05 * Rayleigh.sample(self, key, shape)},
+               "sample"),
+    "sample is negative": (
+        {"sample": lambda self, key, shape=(): -Rayleigh.sample(self, key, shape)}, "sample"),
+    "sample ignores its key": ({"sample": _without_key}, "sample"),
+    "sample ignores its shape": ({"sample": _without_shape}, "sample"),
+    "sample reverses its shape": ({"sample": _shape_reversed}, "sample"),
+    "sample repeats itself": ({"sample": _in_pairs}, "sample"),
+    "sample cannot be traced": ({"sample": _in_python}, "sample"),
+    "sample takes new keys only": ({"sample": _new_keys_only}, "sample"),
+    "sample is always double": (
+        {"sample": lambda self, key, shape=(): Rayleigh.sample(self, key, shape).astype(float)},
+        "sample"),
+    "event_ndim": ({"event_ndim": 1}, "event_ndim|_log_base_of|_interior_point|_log_kernel"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_error_is_found_and_its_member_is_named(name):
+    members, see = PLANTED[name]
+    family = type(Rayleigh)(f"Planted{re.sub('[^a-z]', '', name)}", (Rayleigh,), dict(members))
+    with pytest.raises(AssertionError, match=rf"see [^;]*\b({see})\b[^;]*$"):
+        testing.check_family(family(2.0))
 
 
 def test_a_hook_that_is_nan_is_found():

@@ -160,7 +160,6 @@ def _numbers(function: str, name: str, value: Any) -> Any:
     try:
         array = jnp.asarray(value) if traced else np.asarray(value)
         jnp.result_type(array)
-        return array
     except (TypeError, ValueError) as error:
         given = getattr(value, "dtype", None)
         text = repr(value) if given is None else f"dtype {given}"
@@ -168,6 +167,7 @@ def _numbers(function: str, name: str, value: Any) -> Any:
             f"{function}: {name} must be numbers of at most 64 bits in a rectangular array, got "
             f"{text}; convert it by numpy.asarray({name}, float)"
         ) from error
+    return array
 
 
 def _numpy_inputs(function: str, v: Any, z: Any) -> tuple[np.ndarray, np.ndarray]:

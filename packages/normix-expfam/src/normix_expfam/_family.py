@@ -49,8 +49,8 @@ class ExponentialFamily(Unbatched):
     Automatic differentiation of ψ, at any order, goes through the same hooks, so that Newton
     steps, Fisher information and user gradients share one truth.
 
-    All methods are for one distribution, and raise ValueError for a batch of them; batches go through
-    `equinox.filter_vmap`. A family that annotates its fields by jaxtyping shapes, such as
+    All methods are for one distribution, and raise ValueError for a batch of them; batches go
+    through `equinox.filter_vmap`. A family that annotates its fields by jaxtyping shapes, such as
     ``Float[Array, " d"]``, has that check in its own methods too.
 
     Examples:

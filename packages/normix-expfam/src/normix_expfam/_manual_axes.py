@@ -1,8 +1,8 @@
-"""Types under `jax.shard_map`: the start of a loop must vary over the axes that its steps vary over.
+"""Types under `jax.shard_map`: a loop starts on the mesh axes that its steps vary over.
 
-Within `jax.shard_map` an array has a set of mesh axes over which it varies, and a constant has none.
-Carries of loops and branches of conditionals must agree in it. Elsewhere the set is empty, and
-nothing here adds an equation. JAX 0.6 knows no such sets.
+Within `jax.shard_map` an array has a set of mesh axes over which it varies; that of a constant is
+empty. Carries of loops and branches of conditionals must agree in it. Elsewhere all sets are empty,
+and nothing here adds an equation. JAX 0.6 knows no such sets.
 """
 
 from typing import Any, TypeVar

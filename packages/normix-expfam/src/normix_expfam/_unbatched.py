@@ -1,7 +1,7 @@
 """`Unbatched`: modules whose methods are for one object, and refuse a batch of them.
 
-`equinox.filter_vmap(Gamma)(alpha, beta)` is a `Gamma` whose fields have one more axis. A formula for
-one distribution would broadcast over it, against x or against another field, without an error.
+`equinox.filter_vmap(Gamma)(alpha, beta)` is a `Gamma` whose fields have one more axis. A formula
+for one distribution would broadcast over it, against x or against another field, without an error.
 The shapes are static, also under `jax.vmap`, where fields are those of one object.
 """
 
@@ -91,8 +91,9 @@ def require_unbatched(module: Unbatched, method: str) -> None:
     found = _batched_field(module)
     if found is not None:
         name, axes, shape = found
-        require(False, f"{type(module).__name__}.{method}", name, f"have {axes or 'no'} {'axis' if axes == 1 else 'axes'}",
-                f"shape {shape}", "call methods of a batch within equinox.filter_vmap")  # fmt: skip
+        rule = {0: "be a scalar", 1: "have 1 axis"}.get(axes, f"have {axes} axes")
+        require(False, f"{type(module).__name__}.{method}", name, rule, f"shape {shape}",
+                "call methods of a batch within equinox.filter_vmap")  # fmt: skip
 
 
 def _batched_field(module: Any) -> tuple[str, int, tuple[int, ...]] | None:

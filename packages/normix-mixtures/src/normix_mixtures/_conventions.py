@@ -80,8 +80,8 @@ def rates_of_alpha_bar(
     order, bar = as_floats(owner, lambda_=lambda_, alpha_bar=alpha_bar)
     if is_concrete(order, bar):
         least, power = np.asarray(bar), np.asarray(order)
-        require((least >= 0) & (least < np.inf), owner, "alpha_bar", "be finite and >= 0", alpha_bar,
-                "it is √(χψ)")  # fmt: skip
+        require((least >= 0) & (least < np.inf), owner, "alpha_bar", "be finite and >= 0",
+                alpha_bar, "it is √(χψ)")  # fmt: skip
         require((least > 0) | (power > 0) | (power < -1), owner, "alpha_bar",
                 "be > 0 for -1 <= λ <= 0", alpha_bar, "E Y = 1 has no limit there")  # fmt: skip
     limit = bar == 0

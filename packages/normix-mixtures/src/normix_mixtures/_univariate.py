@@ -227,7 +227,14 @@ class UnivariateNormalMixture(UnivariateLaw):
         owner = f"{_NAME}.affine"
         scale, shift = scalars(owner, scale=scale, shift=shift)
         if is_concrete(scale):
-            require(np.asarray(scale) != 0, owner, "scale", "not be 0", scale, "a constant has no density")
+            require(
+                np.asarray(scale) != 0,
+                owner,
+                "scale",
+                "not be 0",
+                scale,
+                "a constant has no density",
+            )
         scale, shift = (x.astype(self.mu.dtype) for x in (scale, shift))
         return UnivariateNormalMixture(
             scale * self.mu + shift, scale * self.gamma, jnp.abs(scale) * self.sigma,

@@ -1,16 +1,18 @@
 """Laws that every exponential family obeys: `check_family` proves a family by its instances.
 
-Each law is a function that raises AssertionError and says which law failed, where and by how
-much. `check_family` applies all of them; a law that an instance cannot obey (no finite
-covariance at a limit, no sampler) is switched off by an argument, never by itself.
+Each law is a function that raises AssertionError and says which law failed, where, by how much and
+which members of the family to look at. `check_family` applies all of them; a law that an instance
+cannot obey (no finite covariance at a limit, no sampler) is switched off by an argument, never by
+itself.
 
 Errors are measured on the scale on which a quantity is known: mean statistics relative to
 their root mean square, covariances relative to the standard deviations, logarithms relative to
 the terms they are the sum of. Run with ``jax_enable_x64``.
 """
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +21,29 @@ from jaxtyping import Array
 from normix_expfam._family import Backend, ExponentialFamily
 from normix_expfam._univariate import UnivariateFamily
 
-from ._density import OUTSIDE, check_density, check_entropy, check_support
+from ._density import (
+    OUTSIDE,
+    check_boundary,
+    check_density,
+    check_entropy,
+    check_kernel,
+    check_support,
+)
+from ._density import Support as _OnTheLine
 from ._distribution import check_distribution, check_moments
 from ._divergences import check_divergences
-from ._evaluation import check_sampling, check_single_precision, check_transformations
-from ._facts import describe, floating_leaves, points
-from ._inverse import check_inverse, check_inverse_cpu, check_inverse_derivative, check_mle
+from ._domain import check_domain
+from ._evaluation import check_single_precision, check_transformations
+from ._facts import describe, errors_named, floating_leaves, points
+from ._inverse import (
+    check_deviations,
+    check_inverse,
+    check_inverse_cpu,
+    check_inverse_derivative,
+    check_mle,
+)
+from ._sampler import check_sampler, check_sampling
+from ._scipy import check_scipy
 from ._triad import (
     check_cpu,
     check_differentiation,
@@ -35,11 +54,14 @@ from ._triad import (
 )
 
 __all__ = [
+    "check_boundary",
     "check_cpu",
     "check_density",
+    "check_deviations",
     "check_differentiation",
     "check_distribution",
     "check_divergences",
+    "check_domain",
     "check_entropy",
     "check_family",
     "check_gradient",
@@ -47,10 +69,13 @@ __all__ = [
     "check_inverse",
     "check_inverse_cpu",
     "check_inverse_derivative",
+    "check_kernel",
     "check_mle",
     "check_moments",
     "check_natural_params",
+    "check_sampler",
     "check_sampling",
+    "check_scipy",
     "check_score",
     "check_single_precision",
     "check_support",
@@ -101,42 +126,110 @@ def check_family(
         single_precision_rtol: tolerance of the float32 laws; None leaves them out.
 
     Raises:
-        AssertionError: if a law does not hold.
+        AssertionError: if a law does not hold. It says which, by how much, and which members of the
+            family to look at.
         ValueError: if the parameters are not in float64, or for an unknown backend.
     """
     _require_testable(dist, backends)
-    if "jax" in backends and interior:
-        _check_hooks(dist, rtol=rtol)  # first: what is wrong there is wrong everywhere
-    if "cpu" in backends:
-        _check_cpu_laws(dist, rtol=rtol, invertible=invertible and invertible_on_cpu)
-    if "jax" not in backends:
+    held = _Held(
+        key=jax.random.key(0) if key is None else key,
+        rtol=rtol,
+        backends=backends,
+        support=None if support == "other" else support,
+        interior=interior,
+        finite_covariance=finite_covariance,
+        invertible=invertible,
+        entropy=entropy,
+        moments=moments,
+        invertible_on_cpu=invertible_on_cpu,
+        sampler=sampler,
+        single_precision_rtol=single_precision_rtol,
+    )
+    for law in _laws(dist, held):
+        with errors_named(dist, law.func.__name__):
+            law()
+
+
+class _Held(NamedTuple):
+    """What an instance is held against: the arguments of `check_family`."""
+
+    key: Array
+    rtol: float
+    backends: Collection[Backend]
+    support: _OnTheLine | None
+    interior: bool
+    finite_covariance: bool
+    invertible: bool
+    entropy: bool
+    moments: bool
+    invertible_on_cpu: bool
+    sampler: bool
+    single_precision_rtol: float | None
+
+
+def _laws(dist: Any, held: _Held) -> Iterator[partial[None]]:
+    """In an order in which a member is held against members that are already proved."""
+    traced = "jax" in held.backends
+    yield partial(check_natural_params, dist, rtol=held.rtol)
+    if traced:
+        yield from _laws_of_psi(dist, held)
+    if "cpu" in held.backends:
+        yield partial(check_cpu, dist, rtol=held.rtol)
+        if held.invertible and held.invertible_on_cpu:
+            yield partial(check_inverse_cpu, dist, rtol=held.rtol)
+    if not traced:
         return
-    key = jax.random.key(0) if key is None else key
-    x = points(dist, key, _DRAWS, sampler=sampler)
-    check_natural_params(dist, rtol=rtol)
-    check_transformations(dist, x[:4])
-    if interior:
-        check_score(dist, x[0], rtol=rtol)
-    if support != "other":
-        check_support(dist, outside=OUTSIDE[support])
-        check_density(dist, rtol=rtol, finite_covariance=finite_covariance, support=support)
-        if entropy:
-            check_entropy(dist, rtol=rtol, support=support)
-    if invertible:
-        check_inverse(dist, rtol=rtol)
-        if interior:
-            check_inverse_derivative(dist)
-    if sampler:
-        check_sampling(dist, x, finite_covariance=finite_covariance)
-        if invertible and interior:
-            check_mle(dist, x[:_FEW], rtol=rtol)
-            check_divergences(dist, x[:_FEW])
-    if isinstance(dist, UnivariateFamily) and support != "other":
-        check_distribution(dist, x, rtol=rtol)
-        if moments:
-            check_moments(dist, rtol=10 * rtol, support=support)
-    if single_precision_rtol is not None:
-        check_single_precision(dist, rtol=single_precision_rtol, sampler=sampler)
+    with errors_named(dist, "sample"):
+        x = points(dist, held.key, _DRAWS, sampler=held.sampler)
+    yield from _laws_of_the_density(dist, held, x)
+    yield from _laws_of_estimates(dist, held, x)
+    if isinstance(dist, UnivariateFamily) and held.support is not None:
+        yield partial(check_distribution, dist, x, rtol=held.rtol, support=held.support)
+        if held.moments:
+            yield partial(check_moments, dist, rtol=10 * held.rtol, support=held.support)
+    if hasattr(dist, "to_scipy"):
+        yield partial(check_scipy, dist, x[:_FEW])
+    if held.single_precision_rtol is not None:
+        yield partial(check_single_precision, dist, rtol=held.single_precision_rtol,
+                      sampler=held.sampler)  # fmt: skip
+
+
+def _laws_of_psi(dist: Any, held: _Held) -> Iterator[partial[None]]:
+    if held.interior:
+        yield partial(check_gradient, dist, rtol=held.rtol)
+        yield partial(check_domain, dist)
+        yield partial(check_hessian, dist, rtol=held.rtol)
+        yield partial(check_differentiation, dist, rtol=held.rtol)
+    if held.invertible:
+        yield partial(check_inverse, dist, rtol=held.rtol)
+
+
+def _laws_of_the_density(dist: Any, held: _Held, x: Array) -> Iterator[partial[None]]:
+    if held.sampler:
+        yield partial(check_sampler, dist, held.key, x)
+    yield partial(check_kernel, dist, x[:_FEW], rtol=held.rtol)
+    yield partial(check_transformations, dist, x[:4])
+    if held.interior:
+        yield partial(check_score, dist, x[0], rtol=held.rtol)
+    if held.support is not None:
+        yield partial(check_support, dist, outside=OUTSIDE[held.support])
+        yield partial(check_density, dist, rtol=held.rtol, support=held.support,
+                      finite_covariance=held.finite_covariance)  # fmt: skip
+        yield partial(check_boundary, dist, support=held.support)
+        if held.entropy:
+            yield partial(check_entropy, dist, rtol=held.rtol, support=held.support)
+    if held.sampler:
+        yield partial(check_sampling, dist, x, finite_covariance=held.finite_covariance)
+
+
+def _laws_of_estimates(dist: Any, held: _Held, x: Array) -> Iterator[partial[None]]:
+    if held.invertible and held.interior:
+        yield partial(check_inverse_derivative, dist)
+        if held.sampler:
+            yield partial(check_mle, dist, x[:_FEW], rtol=held.rtol, on_cpu="cpu" in held.backends)
+            yield partial(check_divergences, dist, x[:_FEW])
+    if held.interior and held.finite_covariance:
+        yield partial(check_deviations, dist)
 
 
 def _require_testable(dist: ExponentialFamily, backends: Collection[Backend]) -> None:
@@ -151,15 +244,3 @@ def _require_testable(dist: ExponentialFamily, backends: Collection[Backend]) ->
             f"check_family: backends must be some of 'jax' and 'cpu', got {tuple(backends)}; "
             "leave it out for both"
         )
-
-
-def _check_hooks(dist: ExponentialFamily, *, rtol: float) -> None:
-    check_gradient(dist, rtol=rtol)
-    check_hessian(dist, rtol=rtol)
-    check_differentiation(dist, rtol=rtol)
-
-
-def _check_cpu_laws(dist: ExponentialFamily, *, rtol: float, invertible: bool) -> None:
-    check_cpu(dist, rtol=rtol)
-    if invertible:
-        check_inverse_cpu(dist, rtol=rtol)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from normix_expfam._family import ExponentialFamily
 
-from ._facts import Facts, describe, facts_of, log_prob, require_close
+from ._facts import Facts, facts_of, log_prob, require_close, require_holds
 
 Support = Literal["positive", "real", "unit"]
 
@@ -15,22 +17,56 @@ _NODES = 4001  # of the quadrature; between a third and all of them carry weight
 _DEPTH = 42.0  # it ends where the integrand is e^-42 of its largest value
 
 OUTSIDE = {
-    "positive": np.array([-np.inf, -1.0, np.inf]),
+    "positive": np.array([-np.inf, -1.0, -1e-200, np.inf]),
     "real": np.array([-np.inf, np.inf]),
-    "unit": np.array([-np.inf, -1.0, 2.0, np.inf]),
+    "unit": np.array([-np.inf, -1.0, -1e-200, 1 + 1e-12, 2.0, np.inf]),
+}
+_ENDS = {  # of the support, with two points that approach it
+    "positive": ((0.0, (1e-290, 1e-300)),),
+    "real": (),
+    "unit": ((0.0, (1e-290, 1e-300)), (1.0, (1 - 2**-52, 1 - 2**-53))),
 }
 
 
 def check_support(dist: ExponentialFamily, *, outside: np.ndarray) -> None:
     """log_prob is -inf at points outside the support and nan at nan, without warning."""
     got = np.asarray(dist.log_prob(outside))
-    if not np.all(got == -np.inf):
-        raise AssertionError(
-            f"{describe(dist)}: log_prob is -inf outside the support: got {got} at {outside}"
-        )
+    require_holds(dist, "log_prob is -inf outside the support", got == -np.inf,
+                  f"{got} at {outside}", "_log_base_of")  # fmt: skip
     at_nan = np.asarray(dist.log_prob(np.full(outside.shape[1:], np.nan)))
-    if not np.isnan(at_nan):
-        raise AssertionError(f"{describe(dist)}: log_prob is nan at nan: got {at_nan}")
+    require_holds(dist, "log_prob is nan at nan", np.isnan(at_nan), at_nan, "_log_base_of")
+
+
+def check_boundary(dist: ExponentialFamily, *, support: Support = "positive") -> None:
+    """At an end of the support log_prob is its limit from inside, or -inf where it is left out."""
+    for end, near in _ENDS[support]:
+        got, *inside = (float(value) for value in dist.log_prob(np.array([end, *near])))
+        # a power of the distance, or a logarithm of it, is straight in log distance
+        towards = inside[1] - inside[0]
+        finite = abs(towards) <= 1e-6 * (1 + abs(inside[1]))
+        if finite:
+            limited = abs(got - inside[1]) <= 1e-6 * (1 + abs(inside[1]))
+        else:
+            limited = got == np.copysign(np.inf, towards)
+        good = limited or got == -np.inf
+        require_holds(dist, f"log_prob at {end}, an end of the support, is its limit or -inf", good,
+                      f"{got}, and {inside} at {near}", "_log_base_of, _log_kernel")  # fmt: skip
+
+
+def check_kernel(dist: ExponentialFamily, x: ArrayLike, *, rtol: float = 1e-9) -> None:
+    """log f = log h + θ·t - ψ at points of the support, which `_interior_point` leaves alone."""
+    facts = facts_of(dist)
+    x = np.asarray(x)
+    base = np.asarray(dist.log_base_measure(x))
+    x, base = x[np.isfinite(base)], base[np.isfinite(base)]
+    kept = dist._batched(dist._interior_point, jnp.asarray(x))
+    require_close(dist, "a point of the support is its own interior point", kept, x, 0.0,
+                  "_interior_point")  # fmt: skip
+    t = np.asarray(dist.sufficient_statistics(x))
+    expected = base + t @ facts.theta - facts.psi
+    terms = 1 + np.abs(base) + abs(facts.psi) + np.abs(t) @ np.abs(facts.theta)
+    require_close(dist, "log_prob = log h + theta . t - psi", dist.log_prob(x), expected,
+                  64 * np.finfo(np.float64).eps * terms + rtol, "_log_kernel")  # fmt: skip
 
 
 def check_density(
@@ -46,20 +82,22 @@ def check_density(
     x, weight = quadrature(dist, growth, support=support)
     t = np.asarray(dist.sufficient_statistics(x))
     allowed = rtol + 64 * np.finfo(np.float64).eps * facts.magnitude
-    require_close(dist, "density integrates to 1", weight.sum(), 1.0, allowed)
+    require_close(dist, "density integrates to 1", weight.sum(), 1.0, allowed,
+                  "_log_partition_from_theta, _statistics_of, _log_base_of")  # fmt: skip
     finite = np.isfinite(facts.eta)
-    if finite_covariance and not finite.all():
-        raise AssertionError(f"{describe(dist)}: mean statistics are finite: got {facts.eta}")
+    if finite_covariance:
+        require_holds(dist, "mean statistics are finite", finite, facts.eta, "_grad_log_partition")
     with np.errstate(over="ignore"):
         mean = weight @ t[:, finite]
     require_close(dist, "grad hook = mean of t by quadrature", facts.eta[finite], mean,
-                   (allowed * facts.rms)[finite])  # fmt: skip
+                   (allowed * facts.rms)[finite],
+                   "_grad_log_partition, _log_partition_from_theta, _statistics_of")  # fmt: skip
     if finite_covariance:
         centred = (t - facts.eta) / facts.sd
         cov = (centred * weight[:, None]).T @ centred
         require_close(dist, "hessian hook = covariance of t by quadrature, in units of sd",
                        facts.fisher / facts.sd_sd, cov,
-                       allowed + collinear(facts))  # fmt: skip
+                       allowed + collinear(facts), "_hessian_log_partition")  # fmt: skip
 
 
 def check_entropy(
@@ -73,9 +111,10 @@ def check_entropy(
     value = np.asarray(log_prob(dist, x))
     with np.errstate(invalid="ignore"):
         expected = -np.sum(np.where(weight > 0, weight * value, 0.0))
-    require_close(dist, "entropy by quadrature", found, expected, allowed * (1 + abs(found)))
+    require_close(dist, "entropy by quadrature", found, expected, allowed * (1 + abs(found)),
+                   "_mean_log_base")  # fmt: skip
     require_close(dist, "cross entropy with itself = entropy", dist.cross_entropy(dist), found,
-                  allowed)  # fmt: skip
+                  allowed, "_mean_log_base")  # fmt: skip
 
 
 def collinear(facts: Facts) -> np.ndarray:

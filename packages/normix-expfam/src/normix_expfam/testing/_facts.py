@@ -1,5 +1,10 @@
 """ψ, η and Cov t of a law as numbers, the scales of their errors, and comparison by them."""
 
+import inspect
+import traceback
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,10 +25,21 @@ class Facts:
         self.theta = theta
         found = jax.tree.map(np.asarray, evaluate(family, theta))
         self.psi, self.eta, self.fisher, self.derivatives = found
-        if np.isnan(self.psi) or np.isnan(self.eta).any() or np.isnan(self.fisher).any():
+        hooks = {
+            "_log_partition_from_theta": self.psi,
+            "_grad_log_partition": self.eta,
+            "_hessian_log_partition": self.fisher,
+        }
+        lost = [name for name, value in hooks.items() if np.isnan(value).any()]
+        if lost:
             raise AssertionError(
                 f"{family.__name__}: hooks are not nan: got psi {self.psi}, grad {self.eta} and "
-                f"hessian {self.fisher} at theta {theta}"
+                f"hessian {self.fisher} at theta {theta}; see {', '.join(lost)}"
+            )
+        if not np.all(np.diagonal(self.fisher) > 0):
+            raise AssertionError(
+                f"{family.__name__}: hessian hook has a positive diagonal: got {self.fisher} at "
+                f"theta {theta}; see _hessian_log_partition, _log_partition_from_theta"
             )
         self.sd = np.sqrt(np.diagonal(self.fisher)).astype(np.float64)
         self.sd_sd = np.outer(self.sd, self.sd)
@@ -116,12 +132,59 @@ def describe(dist: ExponentialFamily) -> str:
     return f"{type(dist).__name__}({values})"
 
 
-def require_close(dist: ExponentialFamily, law: str, got: Any, expected: Any, allowed: Any) -> None:
-    """Raise AssertionError where two arrays differ by more than allowed; equal infinities agree."""
+def require_holds(dist: ExponentialFamily, law: str, condition: Any, got: Any, see: str) -> None:
+    """Raise AssertionError unless the condition holds; `see` names the members to look at."""
+    if not bool(np.all(condition)):
+        raise AssertionError(f"{describe(dist)}: {law}: got {got}; see {see}")
+
+
+@contextmanager
+def errors_named(dist: ExponentialFamily, law: str) -> Iterator[None]:
+    """What a member of the family raises becomes an AssertionError that names it."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        members = own_members(type(dist))
+        called = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+        names = [members[code] for code in called if code in members]
+        raise AssertionError(
+            f"{describe(dist)}: {law} raises no error: got {type(error).__name__}: {error}; "
+            f"see {names[-1] if names else law}"
+        ) from error
+
+
+def own_members(family: type[ExponentialFamily]) -> dict[types.CodeType, str]:
+    """Code -> name of the functions that a family has beyond the base classes of this package."""
+    found = {}
+    for cls in family.__mro__[:-1]:
+        if inspect.isabstract(cls) or not issubclass(cls, ExponentialFamily):
+            continue
+        for name, member in vars(cls).items():
+            function = inspect.unwrap(getattr(member, "__func__", member))
+            if inspect.isfunction(function):
+                found[function.__code__] = name
+    return found
+
+
+def require_close(
+    dist: ExponentialFamily, law: str, got: Any, expected: Any, allowed: Any, see: str
+) -> None:
+    """Raise AssertionError where two arrays differ by more than allowed; equal infinities agree.
+
+    Args:
+        dist: the distribution.
+        law: what is compared.
+        got: array, as are `expected` and `allowed`.
+        expected: of the shape of `got`.
+        allowed: how far they may differ.
+        see: the members to look at.
+    """
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     if got.shape != expected.shape:
         raise AssertionError(
-            f"{describe(dist)}: {law}: shapes {got.shape} and {expected.shape} differ"
+            f"{describe(dist)}: {law}: shapes {got.shape} and {expected.shape} differ; see {see}"
         )
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(got - expected)
@@ -132,5 +195,5 @@ def require_close(dist: ExponentialFamily, law: str, got: Any, expected: Any, al
         raise AssertionError(
             f"{describe(dist)}: {law}: got {float(got[where])!r}, expected "
             f"{float(expected[where])!r} at index {where}, difference {difference[where]:.3g}, "
-            f"allowed {limit:.3g}"
+            f"allowed {limit:.3g}; see {see}"
         )
