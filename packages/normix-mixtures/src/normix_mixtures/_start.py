@@ -32,11 +32,12 @@ def moment_start(
 ) -> M:
     """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X.
 
-    They are taken of columns whose largest number is 1, and the model is scaled back: a product
-    of two scales may be no floating-point number.
+    They are taken of columns whose largest number is from 1 to 2, and the model is scaled back: a
+    product of two scales may be no floating-point number.
     """
     w = jnp.ones_like(X[:, 0]) if weights is None else weights
-    size = jnp.max(jnp.abs(X), axis=0)
+    exponent = jnp.frexp(jnp.max(jnp.abs(X), axis=0))[1] - 1
+    size = jnp.ldexp(jnp.ones_like(X, shape=X.shape[1:]), exponent)
     mean, cov, spread, gamma = _moments(X / size[None, :], w, spread)
     return build(mean, cov, spread=spread, gamma=gamma).rescaled(jnp.zeros_like(size), size)
 
