@@ -138,7 +138,7 @@ def test_the_normal_limit_keeps_the_form_of_the_dispersion():
     assert isinstance(result.model.joint.dispersion, Diagonal)
     assert result.status == Status.NORMAL_LIMIT
     expected = sum(normal_log_likelihood(X[:, [j]]) for j in range(2))
-    assert result.log_likelihood == pytest.approx(expected, abs=0.5)
+    assert result.log_likelihood == pytest.approx(expected, abs=1e-3)
 
 
 # the maximum over α and the scale of Student's t density by scipy.optimize on scipy.stats.t
