@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special
 
-from normix_expfam import GIG, InversionStatus, gig_log_partition, gig_moments, solve_gig
+from normix_expfam import (
+    GIG,
+    InverseGamma,
+    InversionStatus,
+    gig_log_partition,
+    gig_moments,
+    solve_gig,
+    solve_gig_of_order,
+)
 
 SIZE = 10_000  # every call is padded to this many problems, so that each function compiles once
 SOME_ETA = (0.0, 2.0, 2.0)
@@ -246,3 +254,16 @@ def test_the_solver_calls_nothing_on_the_host():
 @pytest.mark.parametrize("status", InversionStatus)
 def test_every_status_has_a_message(status):
     assert len(status.message) > 20
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.9, 3.0])
+def test_an_infinite_mean_puts_the_maximum_on_the_inverse_gamma_limit(alpha):
+    law = InverseGamma(alpha, 2.0)
+    log_y, inverse_y = (float(x) for x in law.expectation_params())
+    eta = jnp.array([log_y, inverse_y, jnp.inf])
+    for found in (solve_gig(eta), solve_gig(eta, (jnp.asarray(-1.0), *jnp.ones(2)))):
+        assert int(found.status) == InversionStatus.INVERSE_GAMMA_LIMIT
+        np.testing.assert_allclose(found[:3], [-alpha, 0.0, 4.0], rtol=1e-12)
+    held = solve_gig_of_order(jnp.asarray(-alpha), eta[1], eta[2])
+    assert int(held.status) == InversionStatus.INVERSE_GAMMA_LIMIT
+    np.testing.assert_allclose(held[:3], [-alpha, 0.0, 4.0], rtol=1e-12)

@@ -32,3 +32,14 @@ def test_a_fit_reaches_the_likelihood_of_float64(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(result.model)} == {jnp.dtype(jnp.float32)}
     assert result.log_likelihood == pytest.approx(BEST[name], abs=0.1)
     assert np.all(np.diff(result.log_likelihoods) >= 0)
+
+
+@pytest.mark.parametrize("scale", [1e-22, 1e22])
+def test_units_whose_square_float32_cannot_hold(scale):
+    X, scale = sample(), np.float32(scale)
+    with pytest.warns(UserWarning, match="float32"):
+        result, expected = fit(X * scale, "nig"), fit(X, "nig")
+    assert result.status == expected.status
+    total = result.log_likelihood + X.size * np.log(float(scale))
+    assert total == pytest.approx(expected.log_likelihood, abs=0.1)
+    np.testing.assert_allclose(result.model.mu / scale, expected.model.mu, atol=1e-2)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_fit import EMResult, Status, fit_all, rank
+from normix_fit import EMResult, Status, fit, fit_all, rank
 from normix_mixtures import GeneralizedHyperbolic, NormalInverseGaussian
 
 NIG = NormalInverseGaussian.from_classical(jnp.zeros(2), None, jnp.eye(2), mu_ig=1.0, lam=1.0)
@@ -73,3 +73,39 @@ def test_an_infinite_likelihood_does_not_draw_the_full_family_along():
     assert results["gh"].status == Status.CONVERGED
     assert results["gh"].log_likelihood > results["nig"].log_likelihood
     assert rank(results)[2] == "vg"
+
+
+def assert_nested(results):
+    """The full family is not below another one that is comparable, and says how it ended."""
+    comparable = [result.log_likelihood for result in results.values() if result.comparable]
+    assert results["gh"].log_likelihood >= max(comparable)
+    assert results["gh"].status != Status.SOLVER_STALLED
+    history = results["gh"].log_likelihoods
+    assert history.shape == (results["gh"].n_iter + 1,)
+    assert results["gh"].param_changes.shape == (results["gh"].n_iter,)
+    assert np.all(np.diff(history) >= 0)
+
+
+def binary(seed):
+    return (np.random.default_rng(seed).random((200, 2)) < 0.3).astype(float)
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_the_full_family_of_normal_rows_ends_as_it_does_alone(seed):
+    X = np.random.default_rng(seed).standard_normal((200, 2))
+    results = fit_all(X)
+    assert_nested(results)
+    assert results["gh"].status == fit(X, "gh").status == Status.NORMAL_LIMIT
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_full_family_of_binary_rows_is_not_below_the_others(seed):
+    assert_nested(fit_all(binary(seed)))
+
+
+@pytest.mark.slow
+def test_the_full_family_is_never_below_the_others():
+    for seed in range(40):
+        assert_nested(fit_all(np.random.default_rng(seed).standard_normal((200, 2))))
+    for seed in range(30):
+        assert_nested(fit_all(binary(seed)))

@@ -125,7 +125,7 @@ def test_weights_count_rows_in_any_number_of_blocks(scalar_fit):
     index = np.arange(4099) % 400
     rows = X[index]
     one = account(model, rows).standard_errors(rows)
-    weighted = dataclasses.replace(account(model, X), n_observations=4099.0)
+    weighted = dataclasses.replace(account(model, rows), n_observations=4099.0)
     two = weighted.standard_errors(X, np.bincount(index))
     np.testing.assert_allclose(one.covariance, two.covariance, rtol=1e-9)
 
@@ -242,6 +242,19 @@ def test_bad_data(fits, change, weights, message):
     result, X = fits["nig"]
     with pytest.raises(ValueError, match=message):
         result.standard_errors(change(X), weights)
+
+
+def test_other_data_than_those_of_the_fit_are_refused(fits):
+    """The same number of rows, and weights of the same sum; the order of rows does not matter."""
+    result, X = fits["nig"]
+    other = np.asarray(truth("nig").sample(jax.random.key(99), (N,)))
+    message = r"X, weights must have the log-likelihood .* of the fit .*; pass the rows of the fit"
+    with pytest.raises(ValueError, match=message):
+        result.standard_errors(other)
+    with pytest.raises(ValueError, match=message):
+        result.standard_errors(X, np.tile([0.5, 1.5], N // 2))
+    one, two = result.standard_errors(X), result.standard_errors(X[::-1], np.ones(N))
+    np.testing.assert_allclose(one.mu, two.mu, rtol=1e-9)
 
 
 @pytest.mark.slow

@@ -85,3 +85,25 @@ def test_bad_starts():
         BatchEMFitter().fit(mixed, X)
     with pytest.raises(ValueError, match="model must be of one family, got none"):
         BatchEMFitter().fit([], X)
+
+
+@pytest.mark.parametrize(
+    ("name", "fixed"), [("gh", ("p",)), ("vg", ("alpha",)), ("nig", ("mu", "subordinator"))]
+)
+def test_what_is_held_by_name_is_that_of_the_first_start(name, fixed):
+    X = skewed()
+    first, *others = default_starts(FAMILIES[name], X, None, 4)
+    others = [start.rescaled(jnp.ones(D), jnp.ones(D)) for start in others]
+    for max_iter in (1, 50):
+        result = BatchEMFitter(fixed=fixed, max_iter=max_iter).fit([first, *others], X)
+        for parameter in fixed:
+            found, held = (getattr(model.normalize(), parameter) for model in (result.model, first))
+            for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(held), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
+def test_several_starts_answer_the_question_of_one():
+    X = skewed()
+    one, several = (fit(X, "gh", fixed=("p",), n_starts=n) for n in (1, 4))
+    assert float(several.model.p) == float(one.model.p) == -0.5
+    assert several.log_likelihood >= one.log_likelihood - 1e-6

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from normix_mixtures import MixtureStatistics
+from normix_mixtures import MixtureStatistics, NormalInverseGamma, VarianceGamma
+from normix_mixtures._normal_part import normal_part
 
 
 @eqx.filter_jit
@@ -169,6 +170,68 @@ def test_a_gross_outlier_does_not_spoil_default_init(make):
         kept = family.default_init(spoilt, weights)
         expected = family.default_init(np.delete(X, 7, axis=0))
         np.testing.assert_allclose(kept.sigma, expected.sigma, rtol=1e-6)
+
+
+def test_default_init_is_off_the_rows(name, make):
+    """The middle of symmetric rows is one of them, at which a density may be infinite."""
+    x = np.random.default_rng(5).standard_t(3, (60, 2))
+    X = np.r_[x, np.zeros((1, 2)), -x] + 0.25
+    start = type(make(name, 2)).default_init(X)
+    assert np.all(np.isfinite(start.log_prob(X)))
+    assert np.all(start.e_step(X).inverse_y < 1e6)
+
+
+def test_default_init_of_a_column_that_is_half_one_value(name, make):
+    """The scale of that half, which is 0, is none to start from."""
+    X = np.zeros((300, 2))
+    X[:100] = np.random.default_rng(6).standard_normal((100, 2))
+    X[0] = 1e6
+    start = type(make(name, 2)).default_init(X)
+    np.testing.assert_allclose(start.cov(), np.cov(X.T, bias=True), rtol=1e-9)
+
+
+def test_default_init_in_units_whose_square_is_no_number(name, make, X):
+    family = type(make(name, 2))
+    expected = family.default_init(X)
+    for scale in (2.0**-600, 2.0**600):
+        start = family.default_init(scale * X)
+        np.testing.assert_array_equal(start.mu / scale, expected.mu)
+        np.testing.assert_array_equal(start.L_Sigma / scale, expected.L_Sigma)
+
+
+def test_an_infinite_mean_of_y_is_the_limit_of_a_large_one():
+    """γ -> 0, and μ and Σ are those of the symmetric M-step."""
+    rng = np.random.default_rng(7)
+    x, w = rng.standard_normal((50, 2)), rng.gamma(1.0, size=50)
+    parts = [[0.1, w.mean()], x.mean(0), w @ x / 50, (x.T @ (x * w[:, None]) / 50).ravel()]
+
+    def at(y):
+        return np.concatenate([parts[0], [y], *parts[1:]])
+
+    for xp in (np, jnp):
+        found = normal_part(xp.asarray(at(np.inf)), xp)
+        for other in (
+            normal_part(xp.asarray(at(1e30)), xp),
+            normal_part(xp.asarray(at(np.inf)), xp, symmetric=True),
+        ):
+            for one, two in zip(found, other, strict=True):
+                np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-20)
+    held, expected = (
+        normal_part(jnp.asarray(at(y)), jnp, mu=jnp.array([0.1, 0.2])) for y in (np.inf, 1e30)
+    )
+    np.testing.assert_allclose(held.sigma, expected.sigma, rtol=1e-10)
+
+
+def test_a_row_of_weight_0_leaves_no_trace():
+    """At μ of a variance gamma model E 1/Y is infinite, given rows of a t law E Y."""
+    X = np.r_[np.zeros((1, 1)), np.random.default_rng(8).standard_normal((20, 1))]
+    weights = np.r_[0.0, np.ones(20)]
+    for model in (
+        VarianceGamma.from_classical(np.zeros(1), None, np.eye(1), alpha=0.3, beta=1.0),
+        NormalInverseGamma.skewed_t(np.zeros(1), sigma=np.eye(1), df=0.5),
+    ):
+        found = model.statistics(X, weights).mean_statistics()
+        np.testing.assert_array_equal(found, model.statistics(X[1:]).mean_statistics())
 
 
 def test_default_init_with_a_given_spread(name, make, X):

@@ -20,6 +20,7 @@ from normix._table import (
     parse_table,
     read_table,
 )
+from normix_mixtures import check_observations
 
 _names = (
     st.text("abcXYZéΣ09 _-/%(),;.", min_size=1, max_size=8)
@@ -240,6 +241,27 @@ _noise = np.random.default_rng(0).standard_normal((50, 3))
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_a_proper_sample_passes_in_any_unit(scale, shift):
     check_sample(_sample((_noise + shift) * scale))
+
+
+@pytest.mark.parametrize("n", [40, 3000])
+def test_a_sample_that_passes_is_one_that_is_fitted(n):
+    """Two columns that are equal up to noise: table and fit draw the line at one place."""
+    rng = np.random.default_rng(0)
+    first, noise = rng.standard_normal((2, n))
+    refused = []
+    for size in 10.0 ** np.arange(-9, -4.9, 0.5):
+        values = np.stack([first, first + size * noise], axis=1)
+        try:
+            check_sample(_sample(values))
+        except TableError as error:
+            assert "column 'b'" in str(error)  # noqa: PT017
+            with pytest.raises(ValueError, match="got column 1 as a linear combination"):
+                check_observations("fit", values)
+            refused.append(size)
+        else:
+            check_observations("fit", values)
+    assert 1e-9 in refused
+    assert 1e-5 not in refused
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def normal_law(data: Data, like: Dispersion) -> NormalLaw:
     full = DenseDispersion.from_gram(X * jnp.sqrt(w / n)[:, None])
     pivots = jnp.diagonal(full.L_Sigma) / jnp.sqrt(full.diagonal())
     dispersion = like.fitted_to_factor(full.L_Sigma)
-    log_likelihood = -n * (dispersion.half_log_det() + d / 2 * (math.log(2 * math.pi) + 1))
+    distance = jnp.sum(dispersion.whiten(X) ** 2, axis=1)
+    constant = dispersion.half_log_det() + d / 2 * math.log(2 * math.pi)
+    log_likelihood = -n * constant - w @ distance / 2
     regular = jnp.min(pivots) > jnp.finfo(X.dtype).eps ** _SINGULAR
     log_likelihood = jnp.where(regular, log_likelihood, jnp.nan)
 

@@ -21,6 +21,7 @@ from normix_mixtures import (
     VarianceGamma,
     check_observations,
     check_weights,
+    dependent_column,
     to_family,
     to_generalized_hyperbolic,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "VarianceGamma",
     "check_observations",
     "check_weights",
+    "dependent_column",
     "to_family",
     "to_generalized_hyperbolic",
 ]
