@@ -216,12 +216,12 @@ def test_what_a_crash_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
     ("columns", "message"),
     [
         (["a"], "columns must have 3 names, got 1"),
-        ("abc", "columns must be a list of 3 names, got 'abc'"),
-        (3, "columns must be a list of 3 names, got 3"),
-        ([1, 2, 3], "columns must be a list of names, got 1"),
-        (["a", None, "c"], "columns must be a list of names, got None"),
+        ("abc", "columns must have 3 names, got 'abc'"),
+        (3, "columns must have 3 names, got 3"),
+        ([1, 2, 3], "columns must be names, .*got 1"),
+        (["a", None, "c"], "columns must be names, .*got None"),
         (["a", "b", "a"], "columns must be different names, got 'a' twice"),
-        (["a", "b", "\ud800"], "columns must be names that UTF-8 can hold"),
+        (["a", "b", "\ud800"], "columns must be names, texts that UTF-8 can hold"),
     ],
 )
 def test_columns_that_are_no_names_are_not_saved(tmp_path, columns, message):
@@ -245,13 +245,23 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
 
 
 def _outcome(path: Path):
-    """The model and columns of a file, or None where it is refused with its name."""
+    """The model and columns of a file, or the message with which it is refused."""
     try:
         columns = load_columns(path)
         return load(path), columns
     except ValueError as error:
-        assert str(path) in str(error)
-        return None
+        return str(error)
+
+
+def _assert_refused_or_unchanged(path: Path, model, columns) -> bool:
+    """Whether it loads."""
+    outcome = _outcome(path)
+    if isinstance(outcome, str):
+        assert str(path) in outcome
+        return False
+    _assert_same(outcome[0], model)
+    assert outcome[1] == columns
+    return True
 
 
 @pytest.fixture
@@ -269,11 +279,7 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(saved):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         saved.write_bytes(damaged)
-        outcome = _outcome(saved)
-        if outcome is not None:
-            loaded += 1
-            _assert_same(outcome[0], model)
-            assert outcome[1] == columns
+        loaded += _assert_refused_or_unchanged(saved, model, columns)
     assert loaded < 5  # e for E in an exponent, or a digit beyond the last bit
 
 
@@ -296,14 +302,11 @@ def test_random_damage_is_an_error_or_changes_nothing(saved):
     def move(i, j):
         return data[j:] + data[i:j] + data[:i]
 
-    for n in range(2000):
+    for n in range(1500):
         i, j = sorted(rng.integers(0, len(data) + 1, 2).tolist())
         damage = (cut, repeat, swap, scramble, move)[n % 5]
         saved.write_bytes(damage(i, i + 1 + (j - i) % 9 if n % 2 else j))
-        outcome = _outcome(saved)
-        if outcome is not None:
-            _assert_same(outcome[0], model)
-            assert outcome[1] == columns
+        _assert_refused_or_unchanged(saved, model, columns)
 
 
 def test_another_layout_of_the_same_model_loads(saved):
@@ -347,7 +350,7 @@ def _without(key):
         (_changed(mu=[1, 2, 3]), "the contents do not have the checksum"),
         (_changed(sha256=None), "the contents do not have the checksum"),
         (_changed(mu=[1, 10**400, 3]), "mu must be a 1-d list of finite numbers"),
-        (_changed(columns=[1, 2, 3]), "columns must be a list of names, got 1"),
+        (_changed(columns=[1, 2, 3]), "columns must be names, .*got 1"),
         (_changed(columns=["a", "b"]), "columns must have 3 names, got 2"),
         (_changed(columns={"a": 1}), "columns must have 3 names"),
         (_changed(mu=[1, 2]), r"gamma must have shape \(2,\), has \(3,\)"),

@@ -81,7 +81,7 @@ def _write(scratch: Path, data: bytes, like: Path) -> None:
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0),
         0o666 if old is None else 0o600,
     )
-    with open(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         if old is not None:
             _copy_owner_and_mode(old, scratch)
@@ -101,6 +101,10 @@ def _copy_owner_and_mode(old: os.stat_result, scratch: Path) -> None:
 def _remove_stale_scratch(folder: Path) -> None:
     # A folder that may not be listed, a file that another process removes first: no matter.
     with contextlib.suppress(OSError):
-        for left in map(folder.joinpath, filter(_SCRATCH.fullmatch, os.listdir(folder))):
-            if time.time() - left.lstat().st_mtime > _STALE_SECONDS:
-                left.unlink()
+        for file in folder.iterdir():
+            if _SCRATCH.fullmatch(file.name) and _age(file) > _STALE_SECONDS:
+                file.unlink()
+
+
+def _age(file: Path) -> float:
+    return time.time() - file.lstat().st_mtime

@@ -205,16 +205,18 @@ def _dump(array: NDArray[Any], name: str) -> str:
 
 def _column_names(columns: object, d: int) -> tuple[str, ...]:
     """d different texts that UTF-8 can hold."""
-    if isinstance(columns, str) or not isinstance(columns, Iterable):
-        raise ValueError(f"columns must be a list of {d} names, got {columns!r}")
-    names = tuple(columns)
-    if len(names) != d:
-        raise ValueError(f"columns must have {d} names, got {len(names)}")
-    for name in names:
-        if not isinstance(name, str):
-            raise ValueError(f"columns must be a list of names, got {name!r}; make each a str")
-        if _SURROGATE.search(name):
-            raise ValueError(f"columns must be names that UTF-8 can hold, got {name!r}")
+    listed = isinstance(columns, Iterable) and not isinstance(columns, str)
+    names = tuple(columns) if listed else ()
+    if not listed or len(names) != d:
+        raise ValueError(
+            f"columns must have {d} names, got {len(names) if listed else reprlib.repr(columns)}"
+        )
+    wrong = [name for name in names if not isinstance(name, str) or _SURROGATE.search(name)]
+    if wrong:
+        raise ValueError(
+            f"columns must be names, texts that UTF-8 can hold, got {reprlib.repr(wrong[0])}; "
+            "turn each into a str"
+        )
     repeated = _repeated(names)
     if repeated is not None:
         raise ValueError(f"columns must be different names, got {repeated!r} twice")
@@ -262,8 +264,8 @@ def _checked(document: Any) -> _Saved:
     version = document.get("version")
     if isinstance(version, bool) or version != _VERSION:
         raise ValueError(
-            f"model format version must be {_VERSION}, got {reprlib.repr(version)}; read it with the "
-            "release that wrote it"
+            f"model format version must be {_VERSION}, got {reprlib.repr(version)}; read it with "
+            "the release that wrote it"
         )
     for what, keys in (("missing", _KEYS - set(document)), ("unknown", set(document) - _KEYS)):
         if keys:
