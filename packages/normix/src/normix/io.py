@@ -203,10 +203,10 @@ def _dump(array: NDArray[Any], name: str) -> str:
     return json.dumps(array.astype(np.float64).tolist())
 
 
-def _column_names(columns: object, d: int) -> tuple[str, ...]:
+def _column_names(columns: Any, d: int) -> tuple[str, ...]:
     """d different texts that UTF-8 can hold."""
     listed = isinstance(columns, Iterable) and not isinstance(columns, str)
-    names = tuple(columns) if listed else ()
+    names: tuple[Any, ...] = tuple(columns) if listed else ()
     if not listed or len(names) != d:
         raise ValueError(
             f"columns must have {d} names, got {len(names) if listed else reprlib.repr(columns)}"
