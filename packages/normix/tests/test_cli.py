@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import normix
+import normix_fit
 from normix import cli, datasets
 from normix.io import load_columns
 from normix_fit import FAMILIES, EMResult, Status
@@ -157,7 +158,7 @@ def fits(monkeypatch):
             )
         return results
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     return outcome
 
 
@@ -343,7 +344,7 @@ def test_an_interruption_ends_in_one_line(data, capsys, monkeypatch):
     def fit_all(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     assert cli.main(["fit", str(data)]) == 130
     assert capsys.readouterr().err == "normix: error: interrupted\n"
 
@@ -393,7 +394,7 @@ def test_a_narrow_terminal_cuts_no_number(fits, data, on_terminal):
 
 @pytest.mark.usefixtures("fits")
 def test_columns_of_very_different_scale_keep_their_digits(data, capsys, monkeypatch):
-    original = cli.fit_all
+    original = normix_fit.fit_all
 
     def fit_all(X, families, **options):
         results = original(X, families, **options)
@@ -407,7 +408,7 @@ def test_columns_of_very_different_scale_keep_their_digits(data, capsys, monkeyp
         )
         return {"vg": dataclasses.replace(results["vg"], model=model)}
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     assert cli.main(["fit", str(data), "--family", "vg"]) == 0
     out = capsys.readouterr().out
     for text in ("1.0000e-07", "-1.0000e-09", "1.2500e-06", "4.0000e+06"):

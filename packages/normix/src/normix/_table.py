@@ -86,6 +86,15 @@ class Table:
     has_header: bool
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What is fitted: (n, d) values with names, and a sentence on where they come from."""
+
+    values: NDArray[np.float64]
+    columns: tuple[str, ...]
+    description: str
+
+
 def read_table(path: str | os.PathLike[str]) -> Table:
     """Read a CSV file, gzipped or not.
 
