@@ -8,8 +8,10 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,9 @@ import numpy as np
 import pytest
 
 import normix
+import normix_fit
 from normix import cli, datasets
+from normix._interrupt import uninterrupted
 from normix.io import load_columns
 from normix_fit import FAMILIES, EMResult, Status
 
@@ -157,7 +161,7 @@ def fits(monkeypatch):
             )
         return results
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     return outcome
 
 
@@ -343,9 +347,268 @@ def test_an_interruption_ends_in_one_line(data, capsys, monkeypatch):
     def fit_all(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     assert cli.main(["fit", str(data)]) == 130
     assert capsys.readouterr().err == "normix: error: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("the columns of X must be\nlinearly independent"),
+        np.linalg.LinAlgError("Singular matrix"),
+        FloatingPointError("invalid value (nan) encountered in jit(f)"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_fit_that_raises_is_one_sentence_and_exit_code_1(
+    data, tmp_path, capsys, monkeypatch, error
+):
+    def fit_all(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
+    assert cli.main(["fit", str(data), "--out", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    reason = " ".join(str(error).split()) or "out of memory"
+    _assert_one_sentence(captured.err, [str(data), "no family could be fitted", reason])
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nearly_equal_columns_end_in_a_model_or_one_sentence(tmp_path, capsys):
+    x = np.random.default_rng(0).standard_normal((3000, 2))
+    values = np.column_stack([x[:, 0], x[:, 0] + 1e-7 * x[:, 1]])
+    path = tmp_path / "near.csv"
+    np.savetxt(path, values, fmt="%.17g", delimiter=",", header="a,b", comments="")
+    code = cli.main(["fit", str(path), "--family", "vg", "--max-iter", "3"])
+    captured = capsys.readouterr()
+    assert code in (0, 1, 2)
+    if code:
+        _assert_one_sentence(captured.err, [str(path)])
+
+
+@pytest.mark.usefixtures("fits")
+def test_an_interruption_while_files_are_made_leaves_none(data, tmp_path, capsys, monkeypatch):
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("normix.plotting.drawn", interrupt)
+    assert cli.main(["fit", str(data), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err == "normix: error: interrupted\n"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("fits")
+def test_a_disk_that_fills_up_leaves_the_files_of_before(data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    assert cli.main(["fit", str(data), "--out", str(out)]) == 0
+    before = {p: p.read_bytes() for p in out.iterdir()}
+    fsync, calls = os.fsync, []
+
+    def fail(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == len(before):
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", fail)
+    arguments = ["fit", str(data), "--tol", "0.5", "--out", str(out), "--overwrite"]
+    assert cli.main(arguments) == 2
+    assert len(calls) == len(before)
+    assert {p: p.read_bytes() for p in out.iterdir()} == before
+
+
+@pytest.mark.usefixtures("fits")
+def test_a_picture_that_cannot_be_drawn_costs_no_model(data, tmp_path, capsys, monkeypatch):
+    def fail(*_args, **_options):
+        raise ValueError("Axis limits cannot be NaN or Inf")
+
+    monkeypatch.setattr("normix.plotting.qq_plot", fail)
+    out = tmp_path / "out"
+    assert cli.main(["fit", str(data), "--family", "vg", "--out", str(out)]) == 0
+    _assert_one_sentence(capsys.readouterr().err, ["qq.png", "Axis limits"], level="warning")
+    assert sorted(p.name for p in out.iterdir()) == ["summary.csv", "summary.txt", "vg.json"]
+
+
+@pytest.mark.usefixtures("fits")
+def test_overwrite_replaces_regular_files_only(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    (out / "qq.png").mkdir(parents=True)
+    assert cli.main(["fit", str(data), "--out", str(out), "--overwrite"]) == 2
+    _assert_one_sentence(capsys.readouterr().err, [str(out), "a folder, not a file"])
+    assert [p.name for p in out.iterdir()] == ["qq.png"]
+
+
+@pytest.mark.usefixtures("fits")
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_that_is_no_text_is_reported(tmp_path, capsys):
+    path = tmp_path / "\udcff.csv"
+    path.write_text(_GOOD)
+    assert cli.main(["fit", str(path), "--family", "vg", "--out", str(tmp_path / "out")]) == 0
+    assert "20 rows" in capsys.readouterr().out
+    assert r"\udcff.csv" in (tmp_path / "out" / "summary.txt").read_text()
+
+
+# ---------------------------------------------------------------------- streams and signals
+
+_POSIX = pytest.mark.skipif(os.name != "posix", reason="redirections of a POSIX shell")
+
+
+def _shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A script of sh in which `normix` is this command."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'normix() {{ "{sys.executable}" -m normix "$@"; }}\n{script}'],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@_POSIX
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("script", "code", "parts"),
+    [
+        ("normix --version > /dev/full", 2, ["standard output", "No space left"]),
+        ("normix --help > /dev/full", 2, ["standard output", "No space left"]),
+        ("normix datasets > /dev/full", 2, ["standard output", "No space left"]),
+        ("normix datasets >&-", 2, ["standard output is closed"]),
+        ("normix datasets 2> /dev/full", 0, None),
+        ("normix datasets 2>&-", 0, None),
+        ("normix datasets >&- 2>&-", 2, None),
+        ("normix fit absent.csv 2>&-", 2, None),
+        ("normix fit absent.csv 2> /dev/full", 2, None),
+        ("normix fit absent.csv <&- >&- 2>&-", 2, None),
+    ],
+)
+def test_streams_that_fail_end_in_an_exit_code(script, code, parts, unbuffered):
+    if "/dev/full" in script and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    done = _shell(script, PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == code, done.stderr
+    if parts is None:
+        assert done.stderr == ""
+    else:
+        _assert_one_sentence(done.stderr, parts)
+
+
+@_POSIX
+def test_a_reader_that_stops_reading_ends_the_command_quietly():
+    # Standard output is a pipe whose other end is closed.
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "normix", "--help"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@_POSIX
+def test_output_needs_no_unicode():
+    environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = _shell("normix fit größe.csv", **environment)
+    assert done.returncode == 2
+    _assert_one_sentence(done.stderr, ["no such file"])
+
+
+def test_what_is_wrong_is_found_without_loading_jax():
+    code = """
+import sys
+from normix import cli
+for arguments in (["--version"], ["datasets"], ["fit", "absent.csv"], ["fit", "--tol", "x"], []):
+    cli.main(arguments)
+heavy = {"jax", "matplotlib", "rich", "scipy"} & set(sys.modules)
+assert not heavy, heavy
+import normix
+assert "numpy" in sys.modules and "jax" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_platform_that_is_not_there_is_one_sentence_and_exit_code_2():
+    done = _run("fit", JAX_PLATFORMS="no_such_platform")
+    assert (done.returncode, done.stdout) == (2, "")
+    _assert_one_sentence(done.stderr, ["JAX_PLATFORMS=no_such_platform"])
+
+
+def test_a_setting_that_jax_refuses_is_one_sentence_and_exit_code_2():
+    done = _run("fit", "--help", JAX_ENABLE_X64="perhaps")
+    assert (done.returncode, done.stdout) == (2, "")
+    _assert_one_sentence(done.stderr, ["JAX cannot start", "perhaps"])
+
+
+_AT = """
+import os, signal, sys, threading
+from normix import cli
+
+def send(name):
+    # Wait until the import has begun.
+    while name not in sys.modules:
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=send, args=(sys.argv[1],), daemon=True).start()
+sys.argv[1:] = sys.argv[2:]
+raise SystemExit(cli.main())
+"""
+
+
+@_POSIX
+@pytest.mark.parametrize("module", ["numpy", "csv", "jax._src.lib", "normix_mixtures"])
+def test_an_interruption_while_modules_load_ends_in_one_line(tmp_path, module):
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", _AT, module, "fit", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "normix: error: interrupted\n"
+    assert not out.exists()
+
+
+@_POSIX
+def test_an_interruption_during_the_fit_leaves_no_file(tmp_path):
+    out = tmp_path / "out"
+    running = subprocess.Popen(
+        [sys.executable, "-m", "normix", "fit", "--tol", "1e-300", "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not out.exists():
+        assert running.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate()
+    assert (running.returncode, stdout, stderr) == (130, "", "normix: error: interrupted\n")
+    assert list(out.iterdir()) == []
+
+
+def test_an_interruption_waits_for_the_files():
+    finished = []
+
+    def write() -> None:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            finished.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert finished
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class _Terminal(io.StringIO):
@@ -393,7 +656,7 @@ def test_a_narrow_terminal_cuts_no_number(fits, data, on_terminal):
 
 @pytest.mark.usefixtures("fits")
 def test_columns_of_very_different_scale_keep_their_digits(data, capsys, monkeypatch):
-    original = cli.fit_all
+    original = normix_fit.fit_all
 
     def fit_all(X, families, **options):
         results = original(X, families, **options)
@@ -407,7 +670,7 @@ def test_columns_of_very_different_scale_keep_their_digits(data, capsys, monkeyp
         )
         return {"vg": dataclasses.replace(results["vg"], model=model)}
 
-    monkeypatch.setattr(cli, "fit_all", fit_all)
+    monkeypatch.setattr("normix_fit.fit_all", fit_all)
     assert cli.main(["fit", str(data), "--family", "vg"]) == 0
     out = capsys.readouterr().out
     for text in ("1.0000e-07", "-1.0000e-09", "1.2500e-06", "4.0000e+06"):

@@ -1,7 +1,12 @@
 """A model comes back from disk as it was, and a damaged file says what is wrong with it."""
 
 import json
+import os
+import socket
+import stat
+import time
 import warnings
+from pathlib import Path
 
 import jax
 import jax.experimental
@@ -12,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import normix
-from normix.io import load, load_columns, save
+from normix.io import _checksum, load, load_columns, save
 from normix_fit import FAMILIES
 
 _SUBORDINATORS = {
@@ -119,12 +124,196 @@ def test_saving_through_a_link_keeps_the_link(tmp_path):
     _assert_same(load(tmp_path / "m.json"), _model("gh"))
 
 
+def test_a_new_file_has_the_mode_of_any_other(tmp_path):
+    (tmp_path / "other").touch()
+    save(_model("gh"), tmp_path / "m.json")
+    assert (tmp_path / "m.json").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o777])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "m.json"
+    path.touch()
+    path.chmod(mode)
+    save(_model("gh"), path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may chown")
+def test_a_file_that_is_replaced_keeps_its_owner(tmp_path):
+    path = tmp_path / "m.json"
+    path.touch()
+    os.chown(path, 12345, 54321)
+    save(_model("gh"), path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)
+
+
+def test_a_file_without_permission_to_write_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "m.json"
+    path.write_text("mine")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may always write
+    with pytest.raises(PermissionError, match=r"m\.json"):
+        save(_model("gh"), path)
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkdir, "a folder"),
+        pytest.param(getattr(os, "mkfifo", None), "not a regular file", id="fifo"),
+        (_make_socket, "not a regular file"),
+        (lambda path: path.symlink_to(path.name), "a link that leads to itself"),
+    ],
+)
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files")
+def test_only_a_regular_file_is_replaced(tmp_path, monkeypatch, make, message, linked):
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    path = Path("m.json")
+    make(path)
+    before = path.lstat()
+    target = path
+    if linked:
+        target = Path("link.json")
+        target.symlink_to(path)
+    with pytest.raises(OSError, match=message) as caught:
+        save(_model("gh"), target)
+    assert str(target) in str(caught.value)
+    assert path.lstat() == before
+    assert len(list(tmp_path.iterdir())) == 1 + linked
+
+
+def test_a_name_as_long_as_the_disk_allows_can_be_saved(tmp_path):
+    path = tmp_path / ("m" * 250 + ".json")
+    save(_model("gh"), path)
+    _assert_same(load(path), _model("gh"))
+
+
+def test_what_a_crash_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    scratch = []
+    monkeypatch.setattr("os.fsync", lambda _: scratch.extend(tmp_path.iterdir()))
+    save(_model("gh"), tmp_path / "m.json")
+    (left,) = scratch
+    running = left.with_name(left.name.replace(left.name[8:12], "0000"))
+    others = [tmp_path / name for name in (".m.json.tmp", f"{left.name}.json", f"x{left.name}")]
+    for path in (left, running, *others):
+        path.write_text("half a model")
+    two_hours_ago = time.time() - 7200
+    for path in (left, *others):
+        os.utime(path, (two_hours_ago, two_hours_ago))
+    save(_model("gh"), tmp_path / "m.json")
+    assert set(tmp_path.iterdir()) == {tmp_path / "m.json", running, *others}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["a"], "columns must have 3 names, got 1"),
+        ("abc", "columns must have 3 names, got 'abc'"),
+        (3, "columns must have 3 names, got 3"),
+        ([1, 2, 3], "columns must be names, .*got 1"),
+        (["a", None, "c"], "columns must be names, .*got None"),
+        (["a", "b", "a"], "columns must be different names, got 'a' twice"),
+        (["a", "b", "\ud800"], "columns must be names, texts that UTF-8 can hold"),
+    ],
+)
+def test_columns_that_are_no_names_are_not_saved(tmp_path, columns, message):
+    with pytest.raises(ValueError, match=f"save: {message}"):
+        save(_model("gh"), tmp_path / "m.json", columns=columns)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_a_dtype_that_load_does_not_know_is_not_saved(tmp_path, dtype):
+    half = jax.tree.map(lambda leaf: leaf.astype(dtype), _model("vg", d=1))
+    with pytest.raises(ValueError, match=r"save: parameters must be float32 or float64, got .*16"):
+        save(half, tmp_path / "m.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"model must be one of .*got dict"):
         save({}, tmp_path / "m.json")
-    with pytest.raises(ValueError, match="columns must have 3 names, got 1"):
-        save(_model("gh"), tmp_path / "m.json", columns=["a"])
     assert list(tmp_path.iterdir()) == []
+
+
+def _outcome(path: Path):
+    """The model and columns of a file, or the message with which it is refused."""
+    try:
+        columns = load_columns(path)
+        return load(path), columns
+    except ValueError as error:
+        return str(error)
+
+
+def _assert_refused_or_unchanged(path: Path, model, columns) -> bool:
+    """Whether it loads."""
+    outcome = _outcome(path)
+    if isinstance(outcome, str):
+        assert str(path) in outcome
+        return False
+    _assert_same(outcome[0], model)
+    assert outcome[1] == columns
+    return True
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    path = tmp_path / "m.json"
+    save(_model("gh"), path, columns=["a", "größe", "c"])
+    return path
+
+
+def test_a_flipped_bit_is_an_error_or_changes_nothing(saved):
+    data, model, columns = saved.read_bytes(), load(saved), load_columns(saved)
+    rng = np.random.default_rng(0)
+    loaded = 0
+    for bit in rng.choice(8 * len(data), 1500, replace=False).tolist():
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        saved.write_bytes(damaged)
+        loaded += _assert_refused_or_unchanged(saved, model, columns)
+    assert loaded < 5  # e for E in an exponent, or a digit beyond the last bit
+
+
+def test_random_damage_is_an_error_or_changes_nothing(saved):
+    data, model, columns = saved.read_bytes(), load(saved), load_columns(saved)
+    rng = np.random.default_rng(1)
+
+    def cut(i, j):
+        return data[:i] + data[j:]
+
+    def repeat(i, j):
+        return data[:j] + data[i:]
+
+    def swap(i, j):
+        return data[:i] + data[j : j + 1] + data[i + 1 : j] + data[i : i + 1] + data[j + 1 :]
+
+    def scramble(i, j):
+        return data[:i] + rng.bytes(min(j - i, 4)) + data[j:]
+
+    def move(i, j):
+        return data[j:] + data[i:j] + data[:i]
+
+    for n in range(1500):
+        i, j = sorted(rng.integers(0, len(data) + 1, 2).tolist())
+        damage = (cut, repeat, swap, scramble, move)[n % 5]
+        saved.write_bytes(damage(i, i + 1 + (j - i) % 9 if n % 2 else j))
+        _assert_refused_or_unchanged(saved, model, columns)
+
+
+def test_another_layout_of_the_same_model_loads(saved):
+    model, document = load(saved), json.loads(saved.read_text())
+    for indent in (None, 4):
+        saved.write_text(json.dumps(document, indent=indent, sort_keys=True))
+        _assert_same(load(saved), model)
 
 
 def _changed(**changes):
@@ -148,12 +337,22 @@ def _without(key):
         (_without("format"), "not a normix model"),
         (_changed(format="other"), "not a normix model"),
         (_changed(version=2), "version must be 1, got 2"),
+        (_changed(version=True), "version must be 1, got True"),
+        (_changed(version=10**400), "version must be 1, got inf"),
         (_without("version"), "version must be 1, got None"),
         (_changed(family="cauchy"), "family must be one of gh, nig, vg, ninvg, got 'cauchy'"),
         (_changed(family=["gh"]), "family must be one of"),
         (_changed(dtype="int8"), "dtype must be one of float32, float64, got 'int8'"),
-        (_without("mu"), "key missing: mu"),
-        (_without("subordinator"), "key missing: subordinator"),
+        (_without("mu"), "key missing: 'mu'"),
+        (_without("subordinator"), "key missing: 'subordinator'"),
+        (_without("sha256"), "key missing: 'sha256'"),
+        (_changed(note="mine"), "key unknown: 'note'"),
+        (_changed(mu=[1, 2, 3]), "the contents do not have the checksum"),
+        (_changed(sha256=None), "the contents do not have the checksum"),
+        (_changed(mu=[1, 10**400, 3]), "mu must be a 1-d list of finite numbers"),
+        (_changed(columns=[1, 2, 3]), "columns must be names, .*got 1"),
+        (_changed(columns=["a", "b"]), "columns must have 3 names, got 2"),
+        (_changed(columns={"a": 1}), "columns must have 3 names"),
         (_changed(mu=[1, 2]), r"gamma must have shape \(2,\), has \(3,\)"),
         (_changed(mu=1.0), "mu must be a 1-d list"),
         (_changed(mu=[1, "2", 3]), "mu must be a 1-d list of finite numbers"),
@@ -179,23 +378,39 @@ def test_a_wrong_document_is_named(tmp_path, change, message):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"date,a\n"])
-def test_a_file_that_is_not_json_is_named(tmp_path, data):
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not a JSON text"),
+        (b"{", "not a JSON text"),
+        (b"\xff\xfe", "not a JSON text"),
+        (b"date,a\n", "not a JSON text"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
+        (b'{"format": "normix-model", "format": "normix-model"}', "key 'format' stands twice"),
+        (b'{"format": "normix-model", "version": ' + b"1" * 10_000 + b"}", "version must be 1"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else str(value[:9]),
+)
+def test_a_file_that_is_no_model_is_named(tmp_path, data, message):
     path = tmp_path / "m.json"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="not a JSON text") as caught:
-        load(path)
-    assert str(path) in str(caught.value)
+    for read in (load, load_columns):
+        with pytest.raises(ValueError, match=message) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_model_that_the_family_refuses_is_named(saved):
+    document = json.loads(saved.read_text())
+    document["subordinator"]["a"] = -1.0
+    document["sha256"] = _checksum(json.loads(json.dumps(document), parse_int=float))
+    saved.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="a must be") as caught:
+        load(saved)
+    assert str(saved) in str(caught.value)
 
 
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.json")
-
-
-def test_columns_that_are_no_names_are_refused(tmp_path):
-    path = tmp_path / "m.json"
-    save(_model("gh"), path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "columns": [1, 2, 3]}))
-    with pytest.raises(ValueError, match="columns must be a list of names"):
-        load_columns(path)

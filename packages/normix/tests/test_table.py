@@ -4,6 +4,8 @@ import csv
 import datetime as dt
 import gzip
 import io
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +147,23 @@ def test_any_bytes_are_a_table_or_one_sentence(tmp_path, data, suffix):
         ("\n\na,b\n1,2\n\n\n", ("a", "b"), None),
         ("time;flow\n1;2.5\n", ("time", "flow"), None),
         ("when,a\n2020-01-01T02:00+02:00,1\n", ("a",), ["2020-01-01T00:00:00.000000"]),
+        (",0,1\n2020-01-01,0.5,0.25\n", ("0", "1"), ["2020-01-01"]),
+        (",0\n2020-01-01,5\n2020-01-02,7\n", ("0",), ["2020-01-01", "2020-01-02"]),
+        (",0,1\n0,1.5,2.5\n1,1.5,3.5\n", ("0", "1"), ["0", "1"]),
+        (",0,1\n0,15,25\n1,15,35\n", ("0", "1"), ["0", "1"]),
+        (",2019,2020\n1,1.5,2.5\n2,1.5,3.5\n", ("2019", "2020"), ["1", "2"]),
+        (",0,1\nrow a,1.5,2.5\nrow b,1.5,3.5\n", ("0", "1"), ["row a", "row b"]),
+        ("who,0,1\nrow a,1.5,2.5\nrow b,1.5,3.5\n", ("0", "1"), ["row a", "row b"]),
+        ("Day,0.5,1.5\n2020-01-01,1,2\n", ("0.5", "1.5"), ["2020-01-01"]),
+        ("day,a,10\n2020-01-01,1,2\n", ("a", "10"), ["2020-01-01"]),
+        ("0,1\n0.5,1.5\n", ("0", "1"), None),
+        ("0,1\n5,1.5\n", ("x1", "x2"), None),
+        ("5,3\n0.5,1\n", ("x1", "x2"), None),
+        ("a,5\nb,3\n", ("x1",), ["a", "b"]),
+        ("2020-01-01,1,2\n2020-01-02,0.5,0.5\n", ("x1", "x2"), ["2020-01-01", "2020-01-02"]),
+        (",a\n1%,1\n2%,2\n", ("a",), ["1%", "2%"]),
+        ("q,a\n5%,1\nmean,2\n", ("a",), ["5%", "mean"]),
+        ("day,a\n1.2.2020,1\n2.2.2020,2\n", ("a",), ["1.2.2020", "2.2.2020"]),
     ],
 )
 def test_header_and_index_are_recognised(text, columns, index):
@@ -177,6 +196,13 @@ def test_header_and_index_are_recognised(text, columns, index):
         ("a,c,b\n1,x,2\n3,y,4\n", ["column 'c'", "no number", "line 2", "'x'", "put it first"]),
         ("a,b,a\n1,2,3\n4,5,6\n", ["line 1", "'a'", "twice"]),
         ("a,,b\n1,2,3\n4,5,6\n", ["line 1", "column 2", "no name"]),
+        ("0\n0.5\n0.25\n", ["line 1", "'0'", "a header or a row of data"]),
+        ("2019,2020\n0.5,1.5\n", ["line 1", "'2019', '2020'", "a header or a row of data"]),
+        ("0,1,2\n5,6,7\n", ["line 1", "'0', '1', '2'", "a header or a row of data"]),
+        ("who,0\na,0.5\nb,0.25\n", ["line 1", "'who', '0'", "a header or a row of data"]),
+        (",0.5,0.25\n2020-01-01,1.5,2.5\n", ["line 1", "''", "a header or a row of data"]),
+        (",1,2\n3,4,5\n6,7,8\n", ["line 1", "column 'x1'", "empty"]),
+        ("2020-13-01,0.5\n2020-01-02,0.6\n", ["line 1", "'2020-13-01'", "neither"]),
         ("abc,1.5\n2.5,3.5\n", ["line 1", "'abc'", "'1.5'", "neither"]),
         ("a\0b,c\n1,2\n", ["NUL", "UTF-8"]),
     ],
@@ -189,6 +215,34 @@ def test_what_is_wrong_is_named(text, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "{}%",
+        "{} %",
+        "${}",
+        "\u20ac {}",
+        "({})",
+        "{},5",
+        "1,{}00.5",
+        "12 {}00",
+        "12\u00a0{}00,5",
+        "1'{}00",
+        "1_{}00",
+        "\N{MINUS SIGN}{}",
+        "{}.5-",
+        "1.{}D-03",
+    ],
+)
+@pytest.mark.parametrize("header", ["a;b\n", ""])
+def test_numbers_written_for_people_are_not_taken_for_labels(write, header):
+    cells = [write.format(i) for i in (1, 2, 3)]
+    text = header + "".join(f"{cell};{i}.5\n" for i, cell in enumerate([*cells, "-"]))
+    with pytest.raises(TableError, match="may be a number or a label") as caught:
+        parse_table(text, "t.csv")
+    assert repr(cells[0]) in str(caught.value)
 
 
 def test_line_numbers_count_lines_of_the_file():
@@ -221,12 +275,70 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, data, parts):
 
 
 def test_a_file_without_permission_is_named(monkeypatch):
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, _mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(TableError, match=r"t\.csv: Permission denied"):
         read_table("t.csv")
+
+
+def _memory_and_seconds(read: Callable[[], object]) -> tuple[int, float]:
+    tracemalloc.start()
+    start = time.process_time()
+    try:
+        read()
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak, time.process_time() - start
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"\n", "more than 10,000 blank lines"),
+        (b"1.5\n\n", "line 2: the line is blank"),
+        (b" ", "longer than 67,108,864 bytes"),
+        (b"\0", "longer than 67,108,864 bytes"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_a_large_one_costs_little(tmp_path, line, message):
+    path = tmp_path / "bomb.csv.gz"
+    block = line * (2**20 // len(line))
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(80):
+            file.write(block)
+
+    def refuse() -> None:
+        with pytest.raises(TableError, match=message):
+            read_table(path)
+
+    memory, _ = _memory_and_seconds(refuse)
+    assert memory < 4 * 2**26
+
+
+def test_there_is_a_limit_to_the_numbers(monkeypatch):
+    monkeypatch.setattr("normix._table._MAX_NUMBERS", 10)
+    assert parse_table("a,b\n" + "1,2\n" * 5, "t.csv").values.shape == (5, 2)
+    with pytest.raises(TableError, match=r"line 7: more than 10 numbers"):
+        parse_table("a,b\n" + "1,2\n" * 6, "t.csv")
+
+
+def test_memory_is_that_of_the_numbers(tmp_path):
+    path = tmp_path / "t.csv"
+    row = ",".join(["0.123456"] * 100) + "\n"
+    path.write_text(row * 2000)
+    memory, _ = _memory_and_seconds(lambda: read_table(path))
+    assert memory < 3 * 8 * 200_000
+
+
+def test_many_columns_take_time_in_proportion():
+    def read(d: int) -> None:
+        parse_table("\n".join(",".join(f"{a}{j}" for j in range(d)) for a in ("x", "", "")), "t")
+
+    (_, few), (_, many) = (_memory_and_seconds(lambda d=d: read(d)) for d in (4000, 40_000))
+    assert many < 30 * few
 
 
 def _sample(values: np.ndarray) -> Table:

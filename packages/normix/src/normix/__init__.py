@@ -19,32 +19,34 @@ Here are the everyday names. All the others, one roof over the packages they com
 Models are computed in the precision of their inputs; turn 64-bit floats on, as above, for fits.
 """
 
-from importlib.metadata import version as _version
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from normix_bessel import log_kv
-from normix_expfam import (
-    Gamma,
-    GeneralizedInverseGaussian,
-    InverseGamma,
-    InverseGaussian,
-)
-from normix_fit import (
-    BatchEMFitter,
-    EMResult,
-    Status,
-    fit,
-)
-from normix_mixtures import (
-    GeneralizedHyperbolic,
-    NormalInverseGamma,
-    NormalInverseGaussian,
-    VarianceGamma,
-)
+if TYPE_CHECKING:
+    from normix_bessel import log_kv
+    from normix_expfam import (
+        Gamma,
+        GeneralizedInverseGaussian,
+        InverseGamma,
+        InverseGaussian,
+    )
+    from normix_fit import (
+        BatchEMFitter,
+        EMResult,
+        Status,
+        fit,
+    )
+    from normix_mixtures import (
+        GeneralizedHyperbolic,
+        NormalInverseGamma,
+        NormalInverseGaussian,
+        VarianceGamma,
+    )
 
-from . import datasets
-from .io import load, save
+    from . import datasets
+    from .io import load, save
 
-__version__ = _version("normix")
+    __version__: str
 
 __all__ = [
     "BatchEMFitter",
@@ -65,3 +67,25 @@ __all__ = [
     "log_kv",
     "save",
 ]
+
+_MODULES = ("datasets", "bessel", "families", "mixtures", "fitting", "io", "plotting")
+_HOMES = ("normix_bessel", "normix_expfam", "normix_mixtures", "normix_fit", "normix.io")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: the command has to answer before JAX is loaded."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("normix")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in __all__:
+        for home in map(importlib.import_module, _HOMES):
+            if name in home.__all__:
+                return globals().setdefault(name, getattr(home, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

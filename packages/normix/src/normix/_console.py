@@ -1,9 +1,10 @@
 """What the command says on its two streams: text, tables, complaints, and a bar while it fits."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,6 +14,26 @@ if TYPE_CHECKING:
 _WIDE: Final = 10_000
 
 Tick = Callable[[str, int, float], None]
+
+
+class OutputError(Exception):
+    """Standard output takes no more; the message is the one sentence to print."""
+
+
+def put(text: str) -> None:
+    """Write text to standard output, at once.
+
+    Raises:
+        BrokenPipeError: its reader is gone.
+        OutputError: it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror or error}") from None
 
 
 def console_on(stream: IO[str]) -> "Console":
@@ -58,10 +79,22 @@ def say(console: "Console", text: str) -> None:
 
 
 def complain(message: str, level: str = "error") -> None:
-    sys.stderr.write(f"normix: {level}: {' '.join(message.split())}\n")
+    """Write one sentence to standard error, if that takes it."""
+    try:
+        sys.stderr.write(f"normix: {level}: {' '.join(message.split())}\n")
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
 
 
-@contextmanager
+def discard(stream: IO[str]) -> None:
+    """Send what a stream still holds, which nobody takes, where Python can flush it at its end."""
+    # A stream in memory has no descriptor.
+    with contextlib.suppress(AttributeError, OSError), Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), stream.fileno())
+
+
+@contextlib.contextmanager
 def progress_bar(families: Sequence[str], max_iter: int) -> Iterator[Tick | None]:
     """A bar on standard error that follows the fits, where both streams are terminals."""
     if not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":

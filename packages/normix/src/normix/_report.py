@@ -4,7 +4,6 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from normix_mixtures import NormalMixture
 
 from ._console import print_table, say, table_of
 from ._parameters import subordinator_parameters
+from ._table import Sample
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,15 +35,6 @@ _DENSITIES: Final[Mapping[str, str]] = {
     "Gamma": "y^(alpha-1) exp(-beta y)",
     "InverseGamma": "y^(-alpha-1) exp(-beta/y)",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What is fitted: (n, d) values with names, and a sentence on where they come from."""
-
-    values: np.ndarray[Any, np.dtype[np.float64]]
-    columns: tuple[str, ...]
-    description: str
 
 
 def report_fits(

@@ -128,11 +128,15 @@ def qq_plot(
         fontsize=9,
     )
     if path is not None:
-        suffix = Path(path).suffix.lstrip(".").lower() or "png"
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix)
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, drawn(figure, Path(path).suffix.lstrip(".").lower() or "png"))
     return figure
+
+
+def drawn(figure: "Figure", kind: str) -> bytes:
+    """The contents of a file of that kind (png, pdf, svg)."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind)
+    return buffer.getvalue()
 
 
 def qq_panel(axes: "Axes", law: _Law, x: ArrayLike) -> None:
