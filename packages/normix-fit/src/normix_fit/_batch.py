@@ -17,8 +17,9 @@ from normix_mixtures import NormalMixture, check_observations, check_weights
 from ._acceleration import Acceleration
 from ._compile import compile_spans, seconds_covered
 from ._convergence import relative_change
+from ._course import Course
 from ._limits import limit_of
-from ._loop import Rules, State, begin
+from ._loop import Rules, State
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
 from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
@@ -217,22 +218,21 @@ class BatchEMFitter(eqx.Module):
         )
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
-        length = self.max_iter + 1
-        pause = _CALLBACK_EVERY if callbacks else length
-        states = [begin(start, data, self.max_iter) for start in starts]
-        best = states[0]
-        for done in range(0, length, pause):
-            limit = jnp.int32(min(done + pause, length))
-            states = advanced(states, data, limit, plan, rules)
-            best = max(states, key=_last_log_likelihood)
-            count = int(best.taken)
-            for call in callbacks if count > 0 else ():
-                call(count - 1, float(best.log_likelihoods[count - 1]) - jacobian)
-            if all(int(state.status) != RUNNING for state in states):
-                break
+        pause = _CALLBACK_EVERY if callbacks else self.max_iter + 1
+        held = (*plan.fixed, "gamma") if self.symmetric else plan.fixed
+        courses = [Course(start, data, plan, rules, self.max_iter, held) for start in starts]
+        best = courses[0]
+        while going := [course for course in courses if not course.over]:
+            limits = [course.limit(pause) for course in going]
+            states = advanced([course.state for course in going], data, limits, plan, rules)
+            for course, state in zip(going, states, strict=True):
+                course.resume(state)
+            best = max(courses, key=lambda course: course.log_likelihood)
+            for call in callbacks if best.taken > 0 else ():
+                call(best.taken - 1, best.log_likelihood - jacobian)
         if progress is not None:
             progress.close()
-        return best
+        return best.finished()
 
 
 def _observed(
