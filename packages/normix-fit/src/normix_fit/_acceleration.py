@@ -28,7 +28,7 @@ _LONGEST = 64.0  # s of squarem
 class Memory(NamedTuple):
     """The last pairs (η, G(η)) in a ring; unused ones do not count."""
 
-    residuals: Float[Array, "m r"]  # G(η) - η, the components lengths are taken over
+    residuals: Float[Array, "m r"]  # G(η) - η, the components lengths are taken over, in `_size`
     outputs: Float[Array, "m k"]  # G(η)
     even: Float[Array, " k"]  # η of the last pair with an even number
     pushes: Int[Array, ""]  # since it was empty
@@ -46,7 +46,7 @@ class Memory(NamedTuple):
         """With one more pair, in the place of the oldest."""
         place = self.pushes % self.outputs.shape[0]
         return type(self)(
-            self.residuals.at[place].set(_measured(output) - _measured(eta)),
+            self.residuals.at[place].set((_measured(output) - _measured(eta)) / _size(output)),
             self.outputs.at[place].set(output),
             jnp.where(self.pushes % 2 == 0, eta, self.even),
             self.pushes + 1,
@@ -73,6 +73,11 @@ def _measured(eta: Float[Array, " k"]) -> Float[Array, " r"]:
     d = round((eta.shape[0] - 2) ** 0.5) - 1
     squares = jnp.diagonal(eta[3 + 2 * d :].reshape(d, d))
     return jnp.concatenate([eta[: 3 + 2 * d], squares])
+
+
+def _size(eta: Float[Array, " k"]) -> Float[Array, " r"]:
+    """What a component is measured in: itself where outliers make it large, else 1."""
+    return jnp.maximum(jnp.abs(_measured(eta)), 1.0)
 
 
 def extrapolated(memory: Memory, kind: Acceleration) -> tuple[Float[Array, " k"], Array]:

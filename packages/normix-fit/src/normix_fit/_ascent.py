@@ -8,7 +8,10 @@ a step of μ is one of Σ, however far the maximum. Coordinates are therefore th
 
 in which rows have unit spread whichever of γ and Σ makes it: μ + K m, γ + K g, Σ = K C Cᵀ Kᵀ with
 C = diag(1, ..., 1, 1/√(1 + s²)) + T off the diagonal and times exp(T_jj) on it, and the
-subordinator on its slice. A step of length 1 is a large one for every law.
+subordinator on its slice. A step of length 1 is a large one for every law. The likelihood of rows
+on one side of a plane may be the higher the less noise C_dd there is along γ. It is smooth in
+C_dd² and has its maximum at 0, where no digits are left: ascents end at C_dd² = √ε. In logarithms
+its curvature is of order C_dd².
 
 The gradient is that of the complete-data likelihood (Fisher's identity: Dempster, Laird & Rubin
 1977), so an evaluation is an E-step, and the program of the EM loop does it.
@@ -31,7 +34,7 @@ from normix_mixtures import DenseDispersion, Dispersion, NormalMixture
 
 from ._coordinates import Slice, free_coordinates, slice_of
 
-_CURVATURE = 0.01  # of a row, the least along a coordinate that is not flat
+_FLAT = 0.01  # of the usual curvature, the least
 _LONGEST = 4.0  # step of a coordinate in one ascent
 _PAIRS = 30  # that L-BFGS remembers
 _WORSE = 1e3  # nats below the start, for what has no likelihood
@@ -44,7 +47,7 @@ class Frame(eqx.Module):
     mu: Float[Array, " d"]
     K: Float[Array, "d d"]
     skew: Float[Array, ""]  # γ = skew · K e_d
-    thin: Float[Array, ""]  # C_dd
+    noise: Float[Array, ""]  # C_dd²
 
     @classmethod
     def at_model(cls, model: NormalMixture, fixed: Collection[str]) -> "Frame":
@@ -64,8 +67,24 @@ class Frame(eqx.Module):
         dtype = model.mu.dtype
         return cls(
             law, model.mu, jnp.asarray(K, dtype), jnp.asarray(s / np.hypot(1, s), dtype),
-            jnp.asarray(1 / np.hypot(1, s), dtype),
+            jnp.asarray(1 / (1 + s * s), dtype),
         )  # fmt: skip
+
+    @property
+    def lowest(self) -> Float[np.ndarray, " k"]:
+        """How far down each coordinate may go."""
+        d, noise = self.mu.shape[0], float(self.noise)
+        lowest = np.full(2 * d + d * (d + 1) // 2 + 2, -_LONGEST)
+        lowest[-3] = max(-_LONGEST, min(0.0, np.log(np.sqrt(np.finfo(self.mu.dtype).eps) / noise) / 2))
+        return lowest
+
+    @property
+    def curvature(self) -> Float[np.ndarray, " k"]:
+        """Its order of magnitude along each coordinate, for a row."""
+        d = self.mu.shape[0]
+        curvature = np.ones(2 * d + d * (d + 1) // 2 + 2)
+        curvature[-3] = self.noise
+        return curvature
 
     def moved(self, like: NormalMixture, u: Float[np.ndarray, " k"]) -> NormalMixture:
         """The model at u, of the family of `like`."""
@@ -109,7 +128,7 @@ def _split(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array]:
     """m, g, C and (p, a, b)."""
     d = frame.mu.shape[0]
     T = jnp.zeros_like(frame.K).at[np.tril_indices(d)].set(u[2 * d : -2])
-    scale = jnp.ones_like(frame.mu).at[-1].set(frame.thin)
+    scale = jnp.ones_like(frame.mu).at[-1].set(jnp.sqrt(frame.noise))
     C = jnp.tril(T, -1) + jnp.diag(scale * jnp.exp(jnp.diagonal(T)))
     g = u[d : 2 * d].at[-1].add(frame.skew)
     return u[:d], g, C, jnp.stack(frame.law.at(u[-2:]).as_gig())
@@ -149,12 +168,16 @@ class Point(NamedTuple):
 def unexplained(point: Point, total: float, fixed: Collection[str]) -> float:
     """At most so many nats are left to gain, if no coordinate of the frame is nearly flat.
 
-    g²/2c of the gradient g, with the curvature c a hundredth of that of a row, times the rows.
+    Σ g²/2c of the gradient g, with the curvature c a hundredth of its order of magnitude; towards
+    less noise, where the likelihood may have no other end, at most g times the way.
     """
     frame = Frame.at_model(point.model, fixed)
     free = free_coordinates(frame.law, point.model.dimension, fixed)
-    slope = frame.gradient(np.zeros(len(free)), point.eta)[free]
-    return float(total * (slope @ slope) / (2 * _CURVATURE))
+    slope = frame.gradient(np.zeros(len(free)), point.eta)
+    gains = slope * slope / (2 * _FLAT * frame.curvature)
+    if slope[-3] < 0:
+        gains[-3] = min(gains[-3], slope[-3] * frame.lowest[-3])
+    return float(total * np.sum(gains[free]))
 
 
 class _SpentError(Exception):
@@ -183,7 +206,7 @@ def ascend(
     frame = Frame.at_model(start.model, fixed)
     free = free_coordinates(frame.law, start.model.dimension, fixed)
     # in these units the curvature is of order 1
-    unit = np.sqrt(total)
+    unit = np.sqrt(total * frame.curvature[free])
     spent = 0
 
     def fallen(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -199,7 +222,7 @@ def ascend(
         if not np.isfinite(point.log_likelihood):
             return _WORSE, np.zeros_like(x)
         slope = frame.gradient(u, point.eta)[free]
-        return start.log_likelihood - point.log_likelihood, -unit * slope
+        return start.log_likelihood - point.log_likelihood, -total / unit * slope
 
     with contextlib.suppress(_SpentError):
         scipy.optimize.minimize(
@@ -208,7 +231,7 @@ def ascend(
             jac=True,
             method="L-BFGS-B",
             # bounds on all make the first step one of the gradient in these units
-            bounds=[(-_LONGEST * unit, _LONGEST * unit)] * np.count_nonzero(free),
+            bounds=scipy.optimize.Bounds(unit * frame.lowest[free], unit * _LONGEST),
             options={
                 "maxcor": _PAIRS, "maxiter": most, "maxfun": most,
                 "ftol": gain_tol / 10, "gtol": np.sqrt(gain_tol) / 30,
