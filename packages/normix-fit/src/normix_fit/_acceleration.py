@@ -10,7 +10,8 @@ linear combinations of statistics need no coordinates for (p, a, b).
   η + 2 s r + s² v with r = G(η) - η, v = G(G(η)) - G(η) - r and s = |r|/|v|.
 
 Lengths are taken over log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y, whose rest is wide and says
-nothing more. Whether an extrapolation is taken is for the likelihood to decide.
+nothing more. A component that outliers make large, such as E Y, is measured in units of itself.
+Whether an extrapolation is taken is for the likelihood to decide.
 """
 
 from typing import Literal, NamedTuple, Self
@@ -46,7 +47,7 @@ class Memory(NamedTuple):
         """With one more pair, in the place of the oldest."""
         place = self.pushes % self.outputs.shape[0]
         return type(self)(
-            self.residuals.at[place].set((_measured(output) - _measured(eta)) / _size(output)),
+            self.residuals.at[place].set(_measured(output - eta) / _size(output)),
             self.outputs.at[place].set(output),
             jnp.where(self.pushes % 2 == 0, eta, self.even),
             self.pushes + 1,

@@ -75,7 +75,9 @@ class Frame(eqx.Module):
         """How far down each coordinate may go."""
         d, noise = self.mu.shape[0], float(self.noise)
         lowest = np.full(2 * d + d * (d + 1) // 2 + 2, -_LONGEST)
-        lowest[-3] = max(-_LONGEST, min(0.0, np.log(np.sqrt(np.finfo(self.mu.dtype).eps) / noise) / 2))
+        lowest[-3] = max(
+            -_LONGEST, min(0.0, np.log(np.sqrt(np.finfo(self.mu.dtype).eps) / noise) / 2)
+        )
         return lowest
 
     @property
@@ -100,6 +102,8 @@ class Frame(eqx.Module):
         whiten = scipy.linalg.inv(np.asarray(self.K, np.float64))
         centre = np.asarray(self.mu, np.float64)
         log_y, inverse_y, y = eta[:3]
+        # an infinite E Y belongs to a law with γ = 0 and a = 0, where it has no factor but 0
+        y = y if np.isfinite(y) else 0.0
         x, over_y = eta[3 : 3 + d] - centre, eta[3 + d : 3 + 2 * d]
         cross = np.outer(over_y, centre)
         square = eta[3 + 2 * d :].reshape(d, d) - cross - cross.T

@@ -59,6 +59,12 @@ class Course:
         return float(self.state.log_likelihoods[count - 1]) if count > 0 else -np.inf
 
     @property
+    def rank(self) -> tuple[bool, float]:
+        """Likelihoods that have a maximum before those that have none, then by their size."""
+        status = int(self.state.status)
+        return status == RUNNING or Status(status).has_maximum, self.log_likelihood
+
+    @property
     def taken(self) -> int:
         """Models that were taken, the start included."""
         return sum(map(len, self._likelihoods)) + int(self.state.taken)

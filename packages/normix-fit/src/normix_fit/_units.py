@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 
 from normix_mixtures import NormalMixture
 
-
 _NORMAL = 1.4826022185056018  # standard deviations in the median distance of a normal law
 
 
