@@ -51,7 +51,8 @@ def fit(
         n_starts: the default start and others with lighter and heavier tails, side by side; the
             fit with the highest likelihood is returned. With one start, seven others are tried
             where the fit does not end, where Σ collapses against γ γᵀ, and where it ends next to a
-            normal distribution though a column is clearly not normal; `EMResult.n_starts` is then 8.
+            normal distribution though a column is clearly not normal. `EMResult.n_starts` is then
+            8.
         **options: of `BatchEMFitter`: max_iter, tol, gain_tol, convergence, stop_near_normal,
             algorithm, acceleration, symmetric, fixed, e_step_backend, m_step_backend, callback,
             verbose.

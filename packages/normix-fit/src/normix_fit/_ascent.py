@@ -29,8 +29,8 @@ import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from normix_expfam import GIGMember, gig_moments
-from normix_mixtures import DenseDispersion, Dispersion, NormalMixture
+from normix_expfam import gig_moments
+from normix_mixtures import DenseDispersion, NormalMixture
 
 from ._coordinates import Slice, free_coordinates, slice_of
 
@@ -88,7 +88,7 @@ class Frame(eqx.Module):
         curvature[-3] = self.noise
         return curvature
 
-    def moved(self, like: NormalMixture, u: Float[np.ndarray, " k"]) -> NormalMixture:
+    def moved(self, like: NormalMixture, u: Float[Array | np.ndarray, " k"]) -> NormalMixture:
         """The model at u, of the family of `like`."""
         model: NormalMixture = _moved(self, like, jnp.asarray(u, self.mu.dtype))
         return model
@@ -153,11 +153,13 @@ def _moved(frame: Frame, like: NormalMixture, u: Array) -> NormalMixture:
         like.joint.subordinator_family.from_gig(*law),
     )  # fmt: skip
 
-    def of(model: NormalMixture) -> tuple[Array, Array, Dispersion, GIGMember]:
-        joint = model.joint
-        return joint.mu, joint.gamma, joint.dispersion, joint.subordinator
-
-    moved: NormalMixture = eqx.tree_at(of, like, parts)
+    moved: NormalMixture = eqx.tree_at(
+        lambda law: (
+            law.joint.mu, law.joint.gamma, law.joint.dispersion, law.joint.subordinator,
+        ),
+        like,
+        parts,
+    )  # fmt: skip
     return moved
 
 
