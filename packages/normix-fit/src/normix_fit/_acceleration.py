@@ -10,8 +10,9 @@ linear combinations of statistics need no coordinates for (p, a, b).
   η + 2 s r + s² v with r = G(η) - η, v = G(G(η)) - G(η) - r and s = |r|/|v|.
 
 Lengths are taken over log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y, whose rest is wide and says
-nothing more. An E Y that is infinite stays so and has no length. Whether an extrapolation is taken
-is for the likelihood to decide.
+nothing more. A component that outliers make large, such as E Y, is measured in units of itself, and
+one that is infinite stays so and has no length. Whether an extrapolation is taken is for the
+likelihood to decide.
 """
 
 from typing import Literal, NamedTuple, Self
@@ -29,7 +30,7 @@ _LONGEST = 64.0  # s of squarem
 class Memory(NamedTuple):
     """The last pairs (η, G(η)) in a ring; unused ones do not count."""
 
-    residuals: Float[Array, "m r"]  # G(η) - η, the components lengths are taken over
+    residuals: Float[Array, "m r"]  # G(η) - η, the components lengths are taken over, in `_size`
     outputs: Float[Array, "m k"]  # G(η)
     even: Float[Array, " k"]  # η of the last pair with an even number
     pushes: Int[Array, ""]  # since it was empty
@@ -47,7 +48,7 @@ class Memory(NamedTuple):
         """With one more pair, in the place of the oldest."""
         place = self.pushes % self.outputs.shape[0]
         return type(self)(
-            self.residuals.at[place].set(_measured(output - eta)),
+            self.residuals.at[place].set(_measured(output - eta) / _size(output)),
             self.outputs.at[place].set(output),
             jnp.where(self.pushes % 2 == 0, eta, self.even),
             self.pushes + 1,
@@ -75,6 +76,11 @@ def _measured(change: Float[Array, " k"]) -> Float[Array, " r"]:
     squares = jnp.diagonal(change[3 + 2 * d :].reshape(d, d))
     measured = jnp.concatenate([change[: 3 + 2 * d], squares])
     return jnp.where(jnp.isfinite(measured), measured, 0.0)
+
+
+def _size(eta: Float[Array, " k"]) -> Float[Array, " r"]:
+    """What a component is measured in: itself where outliers make it large, else 1."""
+    return jnp.maximum(jnp.abs(_measured(eta)), 1.0)
 
 
 def extrapolated(memory: Memory, kind: Acceleration) -> tuple[Float[Array, " k"], Array]:

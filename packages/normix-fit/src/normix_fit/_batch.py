@@ -17,8 +17,9 @@ from normix_mixtures import NormalMixture, check_observations, check_weights
 from ._acceleration import Acceleration
 from ._compile import compile_spans, seconds_covered
 from ._convergence import relative_change
+from ._course import Course
 from ._limits import limit_of
-from ._loop import Rules, State, begin
+from ._loop import Rules, State
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
 from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
@@ -40,24 +41,26 @@ class BatchEMFitter(eqx.Module):
     """The EM algorithm (Dempster, Laird & Rubin 1977) for normal variance-mean mixtures.
 
     Columns are standardised before the fit and the model is transformed back exactly, so that
-    the units of the data do not matter. It stops when both hold: the largest relative change
+    the units of the data do not matter. EM stops when both hold: the largest relative change
     of (μ, γ, L_Σ) is at most `tol`, and the estimated log-likelihood still to be gained is at
-    most `gain_tol` nats in total.
+    most `gain_tol` nats in total. If the gradient of the log-likelihood says that more is to be
+    gained, or EM has taken 60 evaluations, L-BFGS goes on from there.
 
     With both backends "jax" the whole loop runs on the device and is compiled once per family,
     shape and configuration; with a "cpu" backend the same iteration runs as a Python loop.
 
     Args:
-        max_iter: most evaluations of the EM map after the first.
+        max_iter: most evaluations after the first, of the EM map and of L-BFGS.
         tol: relative change of (μ, γ, L_Σ) at which the parameters are at rest.
-        gain_tol: total log-likelihood, in nats, that may be left.
+        gain_tol: total log-likelihood, in nats, that may be left by EM's own estimate; a hundred
+            times that by the gradient.
         algorithm: "em", or "mcecm", which computes the E-step anew before the subordinator is
             fitted (McNeil, Frey & Embrechts 2005, algorithm 3.14), at twice the cost.
         acceleration: of the EM map on mean statistics, by "anderson" (Walker & Ni 2011, SIAM J.
             Numer. Anal. 49, 1715) or "squarem" (Varadhan & Roland 2008, Scand. J. Stat. 35, 335);
-            None for plain EM.
-        convergence: "both" tests, "parameters" for that of `tol` alone, "likelihood" for that of
-            `gain_tol` alone.
+            None for plain EM, which L-BFGS does not relieve before its end.
+        convergence: "both" tests, "parameters" for that of `tol` alone, without a look at the
+            gradient, "likelihood" for that of `gain_tol` alone.
         stop_near_normal: end as NORMAL_LIMIT where the law is nearly normal and its likelihood,
             with the estimate of what is to come, not worth its parameters by Schwarz's
             criterion; EM would crawl. False goes on to the maximum.
@@ -128,8 +131,9 @@ class BatchEMFitter(eqx.Module):
     ) -> EMResult:
         """Fit from the start `model` to the rows of X, shape (n, d).
 
-        Several starts of one family run side by side, on the device in one call, and
-        the fit with the highest likelihood is returned; `elapsed` is then that of all.
+        Several starts of one family run side by side, on the device in one call. The fit with the
+        highest likelihood is returned, one that ran into an infinite likelihood or a singular
+        dispersion only if all did; `elapsed` is then that of all.
 
         Args:
             model: the start, or a sequence of starts.
@@ -195,6 +199,7 @@ class BatchEMFitter(eqx.Module):
             "param_changes": np.asarray(state.param_changes)[1:count],
             "n_observations": X.shape[0] if w is None else float(data.total),
             "fixed": held_names,
+            "n_starts": len(starts),
         }
 
     def _as_held(self, start: NormalMixture, first: NormalMixture) -> NormalMixture:
@@ -225,22 +230,21 @@ class BatchEMFitter(eqx.Module):
         )
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
-        length = self.max_iter + 1
-        pause = _CALLBACK_EVERY if callbacks else length
-        states = [begin(start, data, self.max_iter) for start in starts]
-        best = states[0]
-        for done in range(0, length, pause):
-            limit = jnp.int32(min(done + pause, length))
-            states = advanced(states, data, limit, plan, rules)
-            best = max(states, key=_last_log_likelihood)
-            count = int(best.taken)
-            for call in callbacks if count > 0 else ():
-                call(count - 1, float(best.log_likelihoods[count - 1]) - jacobian)
-            if all(int(state.status) != RUNNING for state in states):
-                break
+        pause = _CALLBACK_EVERY if callbacks else self.max_iter + 1
+        held = (*plan.fixed, "gamma") if self.symmetric else plan.fixed
+        courses = [Course(start, data, plan, rules, self.max_iter, held) for start in starts]
+        best = courses[0]
+        while going := [course for course in courses if not course.over]:
+            limits = [course.limit(pause) for course in going]
+            states = advanced([course.state for course in going], data, limits, plan, rules)
+            for course, state in zip(going, states, strict=True):
+                course.resume(state)
+            best = max(courses, key=lambda course: course.rank)
+            for call in callbacks if best.taken > 0 else ():
+                call(best.taken - 1, best.log_likelihood - jacobian)
         if progress is not None:
             progress.close()
-        return best
+        return best.finished()
 
 
 def _observed(

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from normix_expfam import InversionStatus
@@ -29,6 +30,8 @@ _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
 _THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils
 _COLLAPSED = 1e-12  # √Σ_jj in standard deviations of the columns: Σ shrinks on repeated rows
 _PATIENCE = 10  # evaluations before a law is called normal
+_LENGTH = 256  # of the histories that a state holds
+_NEEDED = 3  # of them that the tests look back at
 
 
 class Rules(eqx.Module):
@@ -51,24 +54,39 @@ class State(NamedTuple):
     confirming: Array  # whether the candidate is the plain step that confirms the end
     solved: Array  # the `InversionStatus` of the M-step
     memory: Memory
-    log_likelihoods: Float[Array, " m"]  # of the models taken, m = max_iter + 1
+    log_likelihoods: Float[Array, " m"]  # of the models taken, the last ones; m is `_LENGTH`
     param_changes: Float[Array, " m"]
-    taken: Array  # models, the start included
+    taken: Array  # models whose likelihoods these are
     evaluated: Array  # models
     status: Array
 
 
-def begin(start: NormalMixture, data: Data, max_iter: int) -> State:
+def begin(start: NormalMixture, data: Data) -> State:
     """The state before the first evaluation."""
     d = start.dimension
     eta = jnp.zeros_like(data.X, shape=(3 + 2 * d + d * d,))
-    nothing = jnp.full_like(data.X, jnp.nan, shape=(max_iter + 1,))
+    nothing = jnp.full_like(data.X, jnp.nan, shape=(_LENGTH,))
     zero = jnp.int32(0)
     return State(
         start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
         jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero,
         jnp.int32(RUNNING),
     )  # fmt: skip
+
+
+def unloaded(state: State) -> tuple[State, np.ndarray, np.ndarray]:
+    """The state with room for what comes, and the histories that this takes out of it."""
+    count = int(state.taken)
+    gone = max(count - _NEEDED, 0)
+    histories = np.asarray(state.log_likelihoods), np.asarray(state.param_changes)
+    kept = [np.append(each[gone:], np.full(gone, np.nan, each.dtype)) for each in histories]
+    log_likelihoods, param_changes = (jnp.asarray(each) for each in kept)
+    state = state._replace(
+        log_likelihoods=log_likelihoods,
+        param_changes=param_changes,
+        taken=jnp.int32(count - gone),
+    )
+    return state, histories[0][:gone], histories[1][:gone]
 
 
 def judged(state: State, found: Evaluation, rules: Rules) -> State:
@@ -163,8 +181,8 @@ def with_candidate(state: State, attempt: Attempt, extrapolated: Array) -> State
 
 
 def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
-    """Iterate on the host until done or at the limit of evaluations."""
-    while int(state.status) == RUNNING and int(state.evaluated) < int(limit):
+    """Iterate on the host until done, at the limit of evaluations, or without room."""
+    while bool(_goes_on(state, limit)):
         found = evaluate(state.candidate, data, plan)
         state, eta, more = _judged_and_proposed(state, found, rules)
         attempt = Attempt(eta, more, state.model, state.solved, jnp.asarray(True))
@@ -172,6 +190,11 @@ def advance(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) ->
             attempt = tried(attempt, state, data, plan)
         state = with_candidate(state, attempt, more)
     return state
+
+
+def _goes_on(state: State, limit: Array) -> Array:
+    room = state.taken < _LENGTH
+    return (state.status == RUNNING) & (state.evaluated < limit) & room
 
 
 @eqx.filter_jit
@@ -185,9 +208,6 @@ def _judged_and_proposed(
 def device_loop(state: State, data: Data, limit: Array, plan: Plan, rules: Rules) -> State:
     """The same as one device loop, to be compiled."""
 
-    def proceed(state: State) -> Array:
-        return (state.status == RUNNING) & (state.evaluated < limit)
-
     def body(state: State) -> State:
         found = evaluate(state.candidate, data, plan)
         state, eta, more = _judged_and_proposed(state, found, rules)
@@ -199,7 +219,7 @@ def device_loop(state: State, data: Data, limit: Array, plan: Plan, rules: Rules
         )
         return with_candidate(state, attempt, more)
 
-    last: State = jax.lax.while_loop(proceed, body, state)
+    last: State = jax.lax.while_loop(lambda state: _goes_on(state, limit), body, state)
     return last
 
 

@@ -82,8 +82,9 @@ _MESSAGES = {
         "stop_near_normal=False to go on to the maximum"
     ),
     Status.MAX_ITER: (
-        "max_iter was reached before convergence; raise max_iter (n_passes with minibatches), or "
-        "loosen tol"
+        "max_iter was reached before convergence; the fit may be on its way to a poor maximum: try "
+        "several starts (n_starts=8 of fit, or a list of starts), then a larger max_iter (n_passes "
+        "with minibatches)"
     ),
     Status.UNBOUNDED: (
         "mu met a data point where the density of the family is infinite, or has a cusp for "
@@ -127,6 +128,7 @@ class EMResult(eqx.Module):
         compile_seconds: the part of `elapsed` that went into compiling.
         fixed: names of the parameters that were held, out of mu, gamma, p, alpha,
             subordinator.
+        n_starts: number of starts of which this is the best fit.
 
     Raises:
         ValueError: for another name in `fixed`.
@@ -143,6 +145,7 @@ class EMResult(eqx.Module):
     n_evaluations: int = eqx.field(static=True, default=0)
     compile_seconds: float = 0.0
     fixed: tuple[str, ...] = eqx.field(static=True, default=())
+    n_starts: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:
         require(set(self.fixed) <= {*_HOLDABLE}, "EMResult", "fixed",
@@ -230,6 +233,8 @@ class EMResult(eqx.Module):
         yield "BIC", self.bic
         yield "iterations", self.n_iter
         yield "evaluations", self.n_evaluations
+        if self.n_starts > 1:
+            yield "best of", f"{self.n_starts} starts"
         yield "seconds", self.elapsed
 
     def standard_errors(self, X: ArrayLike, weights: ArrayLike | None = None) -> StandardErrors:

@@ -1,10 +1,10 @@
-"""Several fits of the same data from several starts, in one compiled call."""
+"""Several fits of the same data from several starts: side by side on a device, else in turn."""
 
 import operator
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
 from ._compile import compiled
 from ._loop import Rules, State, advance, advance_on_device, device_loop
@@ -12,31 +12,30 @@ from ._map import Data, Plan
 
 
 def advanced(
-    states: list[State], data: Data, limit: Array, plan: Plan, rules: Rules
+    states: list[State], data: Data, limits: list[int], plan: Plan, rules: Rules
 ) -> list[State]:
-    """Each gone on with; several on the device in one call."""
-    if not plan.on_device:
-        return [advance(state, data, limit, plan, rules) for state in states]
-    if len(states) == 1:
-        return [advance_on_device(states[0], data, limit, plan, rules)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    vectorised = jax.default_backend() != "cpu"
-    every: State = compiled(advance_all)(stacked, data, limit, plan, rules, vectorised)
-    return [jax.tree.map(operator.itemgetter(i), every) for i in range(len(states))]
-
-
-def advance_all(
-    states: State, data: Data, limit: Array, plan: Plan, rules: Rules, vectorised: bool
-) -> State:
-    """`device_loop` for several starts in one call, side by side or in turn; to be compiled.
+    """Each gone on with to its limit of evaluations.
 
     Side by side a choice between regimes of the Bessel functions computes all of them, and no
     start stops before the last: worth it only where the device has lanes to spare.
     """
+    step = advance_on_device if plan.on_device else advance
+    if len(states) == 1 or not plan.on_device or jax.default_backend() == "cpu":
+        pairs = zip(states, limits, strict=True)
+        return [step(state, data, jnp.int32(limit), plan, rules) for state, limit in pairs]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    every: State = compiled(advance_all)(stacked, data, jnp.asarray(limits, jnp.int32), plan, rules)
+    return [jax.tree.map(operator.itemgetter(i), every) for i in range(len(states))]
 
-    def one(state: State) -> State:
+
+def advance_all(
+    states: State, data: Data, limits: Int[Array, " s"], plan: Plan, rules: Rules
+) -> State:
+    """`device_loop` for several starts side by side, to be compiled."""
+
+    def one(state: State, limit: Array) -> State:
         last: State = device_loop(state, data, limit, plan, rules)
         return last
 
-    every: State = jax.vmap(one)(states) if vectorised else jax.lax.map(one, states)
+    every: State = jax.vmap(one)(states, limits)
     return every

@@ -13,7 +13,7 @@ is a tensor, and the choice of coordinates leaves no trace (Efron & Hinkley 1978
 """
 
 from collections.abc import Collection
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -30,6 +30,7 @@ from normix_mixtures import (
     NormalMixture,
 )
 
+from ._coordinates import Slice, free_coordinates, slice_of
 from ._summary import subordinator_parameters
 
 _SAME = 1e-8  # relative difference of two values of one log-likelihood, at least
@@ -62,37 +63,8 @@ class StandardErrors(eqx.Module):
         return shown(self)
 
 
-@final
-class _Slice(eqx.Module):
-    """The laws GIG(p, a, b) with a - b = 2p, that is with the mode of log Y at 0, about one."""
-
-    kind: Literal["inside", "p held", "a = 0", "b = 0"] = eqx.field(static=True)
-    p: Float[Array, ""]
-    a: Float[Array, ""]
-    b: Float[Array, ""]
-
-    def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:
-        """The law at the coordinates u, of which all but "inside" use the first."""
-        none = jnp.zeros_like(self.p)
-        if self.kind == "inside":
-            a, b = self.a * jnp.exp(u[0]), self.b * jnp.exp(u[1])
-            p = (a - b) / 2
-        elif self.kind == "p held":
-            # the smaller of the two in logarithms, the larger as a sum
-            small = jnp.minimum(self.a, self.b) * jnp.exp(u[0])
-            p, large = self.p, small + 2 * jnp.abs(self.p)
-            a, b = jnp.where(p > 0, large, small), jnp.where(p > 0, small, large)
-        elif self.kind == "b = 0":
-            p = self.p * jnp.exp(u[0])
-            a, b = 2 * p, none
-        else:
-            p = self.p * jnp.exp(u[0])
-            a, b = none, -2 * p
-        return GeneralizedInverseGaussian(p, a, b, check=False)
-
-
 def _split(
-    law: _Slice, u: Float[Array, " k"], d: int
+    law: Slice, u: Float[Array, " k"], d: int
 ) -> tuple[Array, Array, Array, GeneralizedInverseGaussian]:
     """m, g, I + T and the law of Y at the coordinates u = (m, g, T by rows, two of the slice)."""
     lower = jnp.eye(d, dtype=u.dtype).at[np.tril_indices(d)].add(u[2 * d : -2])
@@ -135,8 +107,8 @@ def standard_errors(
         lambda leaf: leaf.astype(X.dtype) if eqx.is_inexact_array(leaf) else leaf, model
     )
     model = model.normalize()
-    law = _slice(model, fixed)
-    free = _free(law, model.dimension, fixed)
+    law = slice_of(model, fixed)
+    free = free_coordinates(law, model.dimension, fixed)
     information = np.asarray(_information(law, *_whitened(model, X), w, _origin(model)))
     slopes = np.asarray(_slopes(law, model))[:, free]
     inverse = _inverse(owner, information[np.ix_(free, free)])
@@ -183,29 +155,6 @@ def _require_data_of(
             "pass the rows of the fit, in any order, each with its weight")  # fmt: skip
 
 
-def _slice(model: NormalMixture, fixed: Collection[str]) -> _Slice:
-    p, a, b = model.joint.subordinator_as_gig()
-    full = model.joint.subordinator_family is GeneralizedInverseGaussian
-    if float(b) == 0:
-        return _Slice("b = 0", p, a, b)
-    if float(a) == 0:
-        return _Slice("a = 0", p, a, b)
-    return _Slice("inside" if full and "p" not in fixed else "p held", p, a, b)
-
-
-def _free(law: _Slice, d: int, fixed: Collection[str]) -> np.ndarray:
-    """Which of the coordinates are free, shape (k,)."""
-    free = np.ones(2 * d + d * (d + 1) // 2 + 2, bool)
-    free[:d] = "mu" not in fixed
-    free[d : 2 * d] = "gamma" not in fixed
-    on_boundary = law.kind in ("a = 0", "b = 0")
-    free[-2] = not (on_boundary and {"p", "alpha"} & set(fixed))
-    free[-1] = law.kind == "inside"
-    if "subordinator" in fixed:
-        free[-2:] = False
-    return free
-
-
 @eqx.filter_jit
 def _whitened(
     model: NormalMixture, X: Float[Array, "n d"]
@@ -216,7 +165,7 @@ def _whitened(
 
 
 def _log_likelihood(
-    law: _Slice,
+    law: Slice,
     skew: Float[Array, " d"],
     u: Float[Array, " k"],
     Z: Float[Array, "n d"],
@@ -231,7 +180,7 @@ def _log_likelihood(
 
 @eqx.filter_jit
 def _information(
-    law: _Slice,
+    law: Slice,
     skew: Float[Array, " d"],
     Z: Float[Array, "n d"],
     weights: Float[Array, " n"],
@@ -261,7 +210,7 @@ def _information(
 
 
 @eqx.filter_jit
-def _slopes(law: _Slice, model: NormalMixture) -> Float[Array, "reported k"]:
+def _slopes(law: Slice, model: NormalMixture) -> Float[Array, "reported k"]:
     """The derivative of (μ, γ, vech Σ by rows, subordinator) in u."""
     root = model.L_Sigma
 
@@ -293,7 +242,7 @@ def _inverse(owner: str, information: Float[np.ndarray, "r r"]) -> Float[np.ndar
 
 
 def _by_parameter(
-    law: _Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
+    law: Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
 ) -> StandardErrors:
     d = model.dimension
     names = list(subordinator_parameters(model.subordinator))

@@ -9,12 +9,14 @@ from jaxtyping import Array, Float
 
 from normix_mixtures import NormalMixture
 
+_NORMAL = 1.4826022185056018  # standard deviations in the median distance of a normal law
+
 
 class Units(eqx.Module):
-    """X = shift + scale · Z, componentwise, Z of median 0 and variance 1.
+    """X = shift + scale · Z, componentwise, Z of median 0 and a bulk of spread 1.
 
-    Not of mean 0: an outlier that makes up the mean would leave the bulk of the data far from 0 in
-    units of its own spread, and sums of squares without digits.
+    Not by moments: an outlier that makes them up would leave the bulk of the data far from 0, or
+    close together, in units of its own spread, and sums of squares without digits.
     """
 
     shift: Float[Array, " d"]
@@ -22,15 +24,19 @@ class Units(eqx.Module):
 
     @classmethod
     def of(cls, X: Float[Array, "n d"], weights: Float[Array, " n"] | None = None) -> Self:
-        """Median and standard deviation of the rows of X, the latter with weights if given."""
-        host = np.asarray(X)
-        shift = np.median(host, axis=0)
-        centred = host - shift
-        size = np.max(np.abs(centred), axis=0)  # whose square may be no floating-point number
-        centred = centred / size
-        mean = np.average(centred, axis=0, weights=weights)
-        scale = size * np.sqrt(np.average((centred - mean) ** 2, axis=0, weights=weights))
-        return cls(jnp.asarray(shift, X.dtype), jnp.asarray(scale, X.dtype))
+        """The median of each column, and the median distance from it of the cells elsewhere.
+
+        Cells at the median do not count: they may be more than half of a column.
+        """
+        host = np.asarray(X, np.float64)
+        w = None if weights is None else np.asarray(weights, np.float64)
+        shift = np.array([_median(column, w) for column in host.T])
+        away = np.abs(host - shift)
+        scale = np.array([
+            _median(column[column > 0], None if w is None else w[column > 0])
+            for column in away.T
+        ])  # fmt: skip
+        return cls(jnp.asarray(shift, X.dtype), jnp.asarray(_NORMAL * scale, X.dtype))
 
     def standardised(self, X: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Z for X."""
@@ -52,3 +58,15 @@ def to_standard(model: NormalMixture, units: Units) -> NormalMixture:
 def from_standard(model: NormalMixture, units: Units) -> NormalMixture:
     """The law of X for that of Z."""
     return model.rescaled(units.shift, units.scale)
+
+
+def _median(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None) -> float:
+    """The middle value, each counted as often as its weight says; 0 of none."""
+    if values.size == 0:
+        return 0.0
+    if weights is None:
+        return float(np.median(values))
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    places = [np.searchsorted(below, below[-1] / 2, side) for side in ("left", "right")]
+    return float(np.mean(values[order[np.minimum(places, values.size - 1)]]))

@@ -1,0 +1,171 @@
+"""The course of a fit from one start: EM, and an ascent where it crawls or ends too early."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from normix_mixtures import DenseDispersion, NormalMixture
+
+from ._ascent import Point, ascend, unexplained
+from ._loop import Rules, State, begin, unloaded
+from ._map import RUNNING, Data, Plan
+from ._result import Status
+from ._several import advanced
+
+_PATIENCE = 60  # evaluations of EM before an ascent
+_SHORT = 100.0  # of gain_tol: most that the gradient may leave unexplained
+_WORTH = 10.0  # of gain_tol: least gain of an ascent after which EM is tried again
+
+
+class Course:
+    """What was evaluated so far from one start, and what comes next.
+
+    Args:
+        start: in standard coordinates and in the gauge.
+        data: standardised rows.
+        plan: what the map is.
+        rules: when EM stops.
+        max_iter: most evaluations after the first.
+        held: names of what is held, "gamma" for a symmetric fit.
+    """
+
+    def __init__(
+        self, start: NormalMixture, data: Data, plan: Plan, rules: Rules, max_iter: int,
+        held: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.state = begin(start, data)
+        self._data, self._plan, self._rules, self._held = data, plan, rules, held
+        self._most = max_iter + 1
+        self._likelihoods: list[np.ndarray] = []
+        self._changes: list[np.ndarray] = []
+        self._before = 0  # evaluations that the state does not count
+        self._began = 0  # evaluations before this round of EM
+        # with EM's own test of the parameters alone asked for, it is the judge
+        judged = bool(np.isfinite(rules.gain_tol))
+        self._climbs = judged and isinstance(start.joint.dispersion, DenseDispersion)
+        self._patience = _PATIENCE if rules.acceleration is not None else self._most
+        self.over = False
+
+    @property
+    def evaluated(self) -> int:
+        """E-steps over all rows."""
+        return self._before + int(self.state.evaluated)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of the best model so far, -inf before the first."""
+        count = int(self.state.taken)
+        return float(self.state.log_likelihoods[count - 1]) if count > 0 else -np.inf
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Likelihoods that have a maximum before those that have none, then by their size."""
+        status = int(self.state.status)
+        return status == RUNNING or Status(status).has_maximum, self.log_likelihood
+
+    @property
+    def taken(self) -> int:
+        """Models that were taken, the start included."""
+        return sum(map(len, self._likelihoods)) + int(self.state.taken)
+
+    def limit(self, pause: int) -> int:
+        """The count of evaluations of the state at which EM has to pause."""
+        left = min(pause, self._most - self.evaluated)
+        if self._climbs:
+            left = min(left, self._began + self._patience - self.evaluated)
+        return int(self.state.evaluated) + left
+
+    def resume(self, state: State) -> None:
+        """Take the state in which EM paused or ended, and decide what follows."""
+        self.state, *gone = unloaded(state)
+        self._keep(*gone)
+        status = int(state.status)
+        if status == RUNNING:
+            tired = self._climbs and self.evaluated - self._began >= self._patience
+            self.over = self.evaluated >= self._most
+        else:
+            tired = status == Status.CONVERGED and self._climbs and self._is_short()
+            self.over = not tired
+        if tired and not self.over:
+            self._ascend()
+
+    def finished(self) -> State:
+        """The state with whole histories, and a place more."""
+        room = np.full(1, np.nan)
+        count = int(self.state.taken)
+        parts = [
+            np.concatenate([*past, np.asarray(now)[:count], room])
+            for past, now in (
+                (self._likelihoods, self.state.log_likelihoods),
+                (self._changes, self.state.param_changes),
+            )
+        ]
+        log_likelihoods, param_changes = (jnp.asarray(p, self._data.X.dtype) for p in parts)
+        return self.state._replace(
+            log_likelihoods=log_likelihoods, param_changes=param_changes,
+            taken=jnp.int32(self.taken), evaluated=jnp.int32(self.evaluated),
+        )  # fmt: skip
+
+    def _keep(self, log_likelihoods: np.ndarray, param_changes: np.ndarray) -> None:
+        self._likelihoods.append(log_likelihoods)
+        self._changes.append(param_changes)
+
+    @property
+    def _rounding(self) -> float:
+        eps = float(jnp.finfo(self._data.X.dtype).eps)
+        return 1e3 * eps * (1 + abs(self.log_likelihood))
+
+    def _point(self) -> Point:
+        eta = np.asarray(self.state.eta, np.float64)
+        if self._plan.algorithm == "em":
+            return Point(self.state.model, self.log_likelihood, eta)
+        # the second cycle's statistics are not those under the model
+        self._before += 1
+        return self._evaluated(self.state.model)[0]
+
+    def _is_short(self) -> bool:
+        rest = unexplained(self._point(), float(self._data.total), self._held)
+        return rest > max(_SHORT * float(self._rules.gain_tol), self._rounding)
+
+    def _evaluated(self, model: NormalMixture) -> tuple[Point, State]:
+        fresh = begin(model, self._data)._replace(model=self.state.model)
+        plan = dataclasses.replace(self._plan, algorithm="em")
+        found = advanced([fresh], self._data, [1], plan, self._rules)[0]
+        value = float(found.log_likelihoods[0]) if int(found.taken) > 0 else -np.inf
+        return Point(model, value, np.asarray(found.eta, np.float64)), found
+
+    def _ascend(self) -> None:
+        """Climb; then EM goes on from there, or is at its end if there was nothing to gain."""
+        start = self._point()
+        best, highest = self.state, start.log_likelihood
+
+        def evaluate(model: NormalMixture) -> Point:
+            nonlocal best, highest
+            point, found = self._evaluated(model)
+            if point.log_likelihood > highest:
+                best, highest = found, point.log_likelihood
+            return point
+
+        most = self._most - self.evaluated
+        spent = ascend(
+            start, evaluate, float(self._data.total), self._held, most,
+            float(self._rules.gain_tol),
+        )  # fmt: skip
+        gain = highest - start.log_likelihood
+        total = self.evaluated + spent
+        if best is not self.state:
+            count = int(self.state.taken)
+            self._keep(
+                np.asarray(self.state.log_likelihoods)[:count],
+                np.asarray(self.state.param_changes)[:count],
+            )
+            self.state = best
+        self._before = total - int(self.state.evaluated)
+        self._began = total
+        if gain <= max(_WORTH * float(self._rules.gain_tol), self._rounding) and spent < most:
+            self.state = self.state._replace(status=jnp.int32(Status.CONVERGED))
+            self.over = True
+        else:
+            self.state = self.state._replace(status=jnp.int32(RUNNING))
+            self.over = total >= self._most
