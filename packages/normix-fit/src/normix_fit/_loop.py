@@ -62,7 +62,7 @@ def begin(start: NormalMixture, data: Data, max_iter: int) -> State:
     """The state before the first evaluation."""
     d = start.dimension
     eta = jnp.zeros_like(data.X, shape=(3 + 2 * d + d * d,))
-    nothing = jnp.full_like(data.X, jnp.nan, shape=(max_iter + 1,))
+    nothing = jnp.zeros_like(data.X, shape=(max_iter + 1,))  # no nan, for jax_debug_nans
     zero = jnp.int32(0)
     return State(
         start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
