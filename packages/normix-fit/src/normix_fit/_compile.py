@@ -93,7 +93,7 @@ def _warn_of_maps() -> None:
             "crashes without more: each family, shape of data and configuration is compiled once "
             "and takes up to 600; call jax.clear_caches(), fit data of few different shapes, or "
             "fit in new processes",
-            stacklevel=4,
+            stacklevel=5,  # the caller of the fit
         )
 
 

@@ -121,7 +121,7 @@ class MiniBatchEMFitter(eqx.Module):
                 iterator and `n_passes` is more than 1, or if its passes bring different rows.
             TypeError: for traced rows or parameters.
         """
-        refuse_tracing(_OWNER, (model, X))
+        refuse_tracing(_OWNER, (model, X if hasattr(X, "shape") else None))
         began = time.perf_counter()
         data: Any = X
         fitted = self._fit_array if hasattr(X, "shape") else self._fit_chunks
@@ -281,6 +281,7 @@ def _head(stream: Iterator[ArrayLike], size: int) -> tuple[list[ArrayLike], Floa
     head: list[ArrayLike] = []
     held, wanted, owner = 0, size, f"{_OWNER}, first chunks"
     for chunk in stream:
+        refuse_tracing(_OWNER, chunk)
         head.append(chunk)
         held += np.shape(chunk)[0] if np.ndim(chunk) else 0
         if held >= wanted:
@@ -291,7 +292,7 @@ def _head(stream: Iterator[ArrayLike], size: int) -> tuple[list[ArrayLike], Floa
                 if not np.all(np.isfinite(rows)):
                     raise
                 wanted = 2 * held  # a column may not have varied yet
-    require(head, _OWNER, "X", "have chunks", "none", "pass arrays (rows, d)")
+    require(len(head) > 0, _OWNER, "X", "have chunks", "none", "pass arrays (rows, d)")
     return head, check_observations(owner, _joined(head))
 
 
@@ -332,6 +333,7 @@ class _Chunks:
                 "a changing stream to OnlineEMFitter")  # fmt: skip
 
     def _checked(self, number: int, chunk: ArrayLike) -> Float[Array, "n d"]:
+        refuse_tracing(_OWNER, chunk)
         d = self.units.scale.shape[0]
         rows = as_float(chunk).astype(self.units.scale.dtype)
         require(rows.ndim == 2 and rows.shape[1] == d, _OWNER, f"chunk {number}",
