@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normix_fit import BatchEMFitter, Status
-from normix_fit._minibatch import MiniBatchEMFitter, _blocks
+from normix_fit._minibatch import MiniBatchEMFitter, _blocks, _checksum
 from normix_fit._online import OnlineEMFitter
 from normix_mixtures import NormalInverseGaussian
 
@@ -64,7 +64,7 @@ def test_the_batch_optimum_is_reached(X, optimum, n_passes, gap):
 
 def test_an_iterator_of_chunks_reaches_it_in_one_pass(X, optimum):
     pieces = (piece for piece in np.array_split(X, 7))
-    result = MiniBatchEMFitter(n_passes=5).fit(start_of(X[:2000]), pieces)
+    result = MiniBatchEMFitter(n_passes=1).fit(start_of(X[:2000]), pieces)
     assert optimum - total(result.model, X) < 1e-3 * N
     assert result.n_iter == 1
     assert result.n_observations == N
@@ -88,9 +88,100 @@ def test_the_chunks_do_not_matter(small):
     assert one.n_observations == SMALL
     assert one.log_likelihood == pytest.approx(total(one.model, small), rel=1e-10)
     single = MiniBatchEMFitter(n_passes=1).fit(start, pieces)
-    once = fitter.fit(start, iter(pieces))
+    once = MiniBatchEMFitter(n_passes=1).fit(start, iter(pieces))
     assert bool(once.model.is_close(single.model))
     assert once.log_likelihood != single.log_likelihood
+    anew = fitter.fit(start, lambda: (piece for piece in pieces))
+    np.testing.assert_array_equal(anew.log_likelihoods, two.log_likelihoods)
+
+
+class Loader:
+    """Chunks that a function makes for every pass."""
+
+    def __init__(self, chunks):
+        self.chunks = chunks
+        self.passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        return iter(self.chunks(self.passes))
+
+
+def test_what_can_be_passed_once_is_never_called_converged(small):
+    """256 rows are one block: no row is seen by the model after its M-step."""
+    start = start_of(small)
+    fit = MiniBatchEMFitter(n_passes=1).fit(start, iter([small[:100], small[100:256]]))
+    assert fit.log_likelihoods[0] == fit.log_likelihoods[1]
+    assert fit.status == Status.MAX_ITER
+    shared = iter([small[:300]])
+    for once, kind in (
+        (iter([small[:300]]), "list_iterator"),
+        ((piece for piece in [small[:300]]), "generator"),
+        (Loader(lambda _: shared), "list_iterator"),
+        (lambda: shared, "list_iterator"),
+    ):
+        message = f"X must allow 5 passes, got one {kind}.*a function that returns.*OnlineEMFitter"
+        with pytest.raises(ValueError, match=message):
+            MiniBatchEMFitter().fit(start, once)
+
+
+def test_passes_in_another_order_are_the_same_rows(small):
+    def shuffled(number):
+        return np.array_split(np.random.default_rng(number).permutation(small), number)
+
+    loader = Loader(shuffled)
+    result = MiniBatchEMFitter(n_passes=2).fit(start_of(small), loader)
+    assert result.n_observations == SMALL
+    assert loader.passes >= 5
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        (lambda X, k: [X[:600], X[600 : 2000 - k]], "1997 rows in one pass and 1996 in"),
+        (lambda X, k: [X[:600], X[600:2000] + 1e-12 * k], "other values in the 2000 rows"),
+        (lambda X, k: [X[k : 1000 + k]], "other values in the 1000 rows"),
+    ],
+)
+def test_passes_that_bring_other_rows_are_an_error(small, chunks, message):
+    with pytest.raises(
+        ValueError, match=f"X must bring the same rows in every pass, got {message}"
+    ):
+        MiniBatchEMFitter(n_passes=2).fit(start_of(small), Loader(lambda k: chunks(small, k)))
+
+
+def test_a_source_that_is_used_up_behind_the_iterators_is_an_error(small):
+    source = iter(np.array_split(small, 4))
+    with pytest.raises(ValueError, match="rows in one pass and 0 in another"):
+        MiniBatchEMFitter().fit(start_of(small), lambda: (piece for piece in source))
+
+
+def test_a_checksum_is_that_of_the_rows_in_any_order_and_chunks():
+    for dtype in (np.float64, np.float32):
+        X = np.random.default_rng(0).standard_normal((50, 3)).astype(dtype)
+        whole = _checksum(X)
+        assert _checksum(X[::-1]) == whole
+        assert (_checksum(X[:20]) + _checksum(X[20:])) % 2**64 == whole
+        others = [X[:, ::-1], -X, X[:49], np.concatenate([X[:1], X[:49]])]
+        moved = X.copy()
+        moved[[3, 7], 1] = moved[[7, 3], 1]
+        nudged = X.copy()
+        nudged[5, 2] = np.nextafter(nudged[5, 2], dtype(np.inf))
+        assert whole not in {_checksum(other) for other in (*others, moved, nudged)}
+
+
+@pytest.mark.parametrize("n_passes", [1, 2])
+def test_first_chunks_may_be_empty_short_or_constant(small, n_passes):
+    flat = small[:300].copy()
+    flat[:, 1] = 2.5
+    X = np.concatenate([flat, small[300:]])
+    pieces = [X[:0], X[:1], X[1:3], X[3:300], X[300:1000], X[1000:]]
+    start = start_of(X)
+    fitter = MiniBatchEMFitter(n_passes=n_passes)
+    result = fitter.fit(start, iter(pieces) if n_passes == 1 else pieces)
+    assert result.n_observations == SMALL
+    assert result.log_likelihoods[0] == pytest.approx(total(start, X), rel=1e-10)
+    assert bool(result.model.is_close(fitter.fit(start, [X[:1000], X[1000:]]).model))
 
 
 @pytest.mark.parametrize("n", [512, 600])
@@ -203,15 +294,21 @@ def with_nan(X):
         (lambda X: X[:, :2], "X must have the 3 columns of model, got 2"),
         (with_nan, "X must be finite, got nan in row 700, column 1"),
         (lambda _: [], "X must have chunks, got none"),
-        (lambda X: [X[:2]], "first chunk: X must have more rows than columns"),
+        (lambda X: [X[:2]], "first chunks: X must have more rows than columns"),
         (lambda X: [X[:600], with_nan(X)], r"chunk 1 must be finite, got nan or inf in row \[700"),
         (lambda X: [X[:600], X[:, :2]], r"chunk 1 must have shape \(rows, 3\)"),
-        (lambda X: iter([X[:200]]), "fill batches of 256 rows beyond the burn-in, got 200 rows"),
+        (lambda X: [X[:9, 0]], r"first chunks: X must have shape \(n, d\)"),
+        (lambda X: [with_nan(X), X], "first chunks: X must be finite"),
     ],
 )
 def test_bad_data(small, change, message):
     with pytest.raises(ValueError, match=message):
         MiniBatchEMFitter().fit(start_of(small), change(small))
+
+
+def test_too_few_rows_for_a_batch(small):
+    with pytest.raises(ValueError, match="fill batches of 256 rows beyond the burn-in, got 200"):
+        MiniBatchEMFitter(n_passes=1).fit(start_of(small), [small[:200]])
 
 
 def test_a_start_without_finite_likelihood(small):

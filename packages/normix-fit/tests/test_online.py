@@ -1,4 +1,4 @@
-"""`OnlineEMFitter`: its recursion by hand, the gauge of the statistics, refusals, clear errors."""
+"""`OnlineEMFitter`: its recursion by hand, weights, gauge and origin, refusals, clear errors."""
 
 import equinox as eqx
 import jax
@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 
 from normix_expfam import InversionStatus
-from normix_fit import FAMILIES
+from normix_fit import FAMILIES, BatchEMFitter
 from normix_fit._compile import compile_spans
-from normix_fit._online import OnlineEMFitter, UpdateStatus, _gauge_factor, _update
+from normix_fit._online import (
+    OnlineEMFitter,
+    OnlineState,
+    UpdateStatus,
+    _gauge_factor,
+    _step,
+    _update,
+)
 from normix_mixtures import MixtureStatistics, NormalInverseGaussian, PosteriorMoments
 
 M, D = 64, 3  # one block shape, so that compiled updates are shared
@@ -24,6 +31,17 @@ TRUE = NormalInverseGaussian.from_classical(
 
 def stream(n_blocks, seed=0, law=TRUE):
     return np.asarray(law.sample(jax.random.key(seed), (n_blocks, M)))
+
+
+def mean_of_x(statistics):
+    """The mean of the rows that the statistics weigh."""
+    return np.asarray(statistics.origin + statistics.x / statistics.n)
+
+
+def decay(kappa, t, before, delay=0.0, scale=1.0):
+    """ρ of the blocks from `before` to t units: 1 - exp(-∫ scale (s + delay)^-kappa ds)."""
+    power = 1 - kappa
+    return -np.expm1(-scale * ((t + delay) ** power - (before + delay) ** power) / power)
 
 
 def run(fitter, blocks, start, weights=None):
@@ -110,7 +128,7 @@ def test_the_path_is_that_of_models_kept_in_one_gauge(start):
         block = MixtureStatistics.from_rows(
             jnp.asarray(rows), model.e_step(rows), jnp.full(M, 1 / M), start.mu
         )
-        rho = t**-0.7
+        rho = decay(0.7, t, t - 1)
         s = block if s is None else jax.tree.map(lambda a, b, r=rho: (1 - r) * a + r * b, s, block)
         fitted = model.m_step_from_statistics(s)
         shrink = jnp.asarray(fitted.sigma[0, 0] / normal_equations(s)[2][0, 0])
@@ -122,7 +140,7 @@ def test_the_path_is_that_of_models_kept_in_one_gauge(start):
 
 
 def filtered(blocks, steps):
-    """Σ x of the statistics, which no model enters."""
+    """The mean of x in the statistics, which no model enters."""
     value = np.zeros(D)
     for rows, step in zip(blocks, steps, strict=True):
         value = value + step * (rows.mean(axis=0) - value)
@@ -133,14 +151,13 @@ def test_steps_are_running_means_and_then_decay(start):
     blocks = stream(6)
     fitter = OnlineEMFitter(kappa=0.8, delay=2.0, scale=1.5, burn_in=3 * M)
     state = run(fitter, blocks, start)
-    steps = [1, 1 / 2, 1 / 3, *(1.5 * (t + 2.0) ** -0.8 for t in (4, 5, 6))]
-    origin = np.asarray(start.mu)
-    np.testing.assert_allclose(state.statistics.x, filtered(blocks - origin, steps), atol=1e-12)
-    np.testing.assert_array_equal(state.statistics.origin, origin)
+    # the unit is the burn-in of three blocks
+    steps = [1, 1 / 2, 1 / 3, *(decay(0.8, t / 3, (t - 1) / 3, 2.0, 1.5) for t in (4, 5, 6))]
+    np.testing.assert_allclose(mean_of_x(state.statistics), filtered(blocks, steps), atol=1e-12)
     assert float(state.statistics.n) == pytest.approx(1, abs=1e-12)
     assert float(state.n_rows) == 6 * M
     assert int(state.n_updates) == 6
-    assert int(state.n_averaged) == 4  # the third block ends the burn-in
+    assert float(state.n_averaged) == 4 * M  # the third block ends the burn-in
 
 
 def test_the_model_rests_during_the_burn_in(start):
@@ -164,13 +181,37 @@ def test_a_block_is_its_two_halves_under_one_model(start):
         np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("options", [
+    {}, {"kappa": 1.0}, {"kappa": 0.51, "delay": 3.0, "scale": 1.7}, {"forgetting": 300.0},
+])  # fmt: skip
+@pytest.mark.parametrize("before", [0.0, 7.0, 150.0, 1e6])
+def test_what_is_kept_of_the_past_does_not_depend_on_the_pieces(options, before, dtype):
+    settings = OnlineEMFitter(burn_in=100, **options)._settings(D, np.dtype(dtype))
+    per_row, per_block = jnp.asarray(1.0, dtype), jnp.asarray(20.0, dtype)
+    pieces = jnp.asarray([1e-9, 3.0, 0.25, 100.0, 30.0], dtype)
+    steps, seen = [], jnp.asarray(before, dtype)
+    for m in pieces:
+        steps.append(float(_step(seen, m, per_row, per_block, settings)))
+        seen += m
+    seen = jnp.asarray(before, dtype)
+    whole = float(_step(seen, pieces.sum(), per_row, per_block, settings))
+    tolerance = 50 * float(np.finfo(dtype).eps)
+    assert 1 - whole == pytest.approx(np.prod(1 - np.array(steps)), rel=0, abs=tolerance)
+    assert before == 0 or 0 < steps[0] < 1e-9
+    # the step of next to nothing is its rate times its weight, with all digits
+    if before:
+        twice = float(_step(seen, 2 * pieces[0], per_row, per_block, settings))
+        assert twice == pytest.approx(2 * steps[0], rel=tolerance)
+
+
 def test_forgetting_halves_the_weight_in_a_half_life(start):
     fitter = OnlineEMFitter(forgetting=2.0 * M, burn_in=1)
     blocks = stream(5)
     state = run(fitter, blocks, start)
     weights = 2.0 ** (-np.arange(5)[::-1] / 2)
-    expected = weights / weights.sum() @ (blocks - np.asarray(start.mu)).mean(axis=1)
-    np.testing.assert_allclose(state.statistics.x, expected, rtol=0, atol=1e-12)
+    expected = weights / weights.sum() @ blocks.mean(axis=1)
+    np.testing.assert_allclose(mean_of_x(state.statistics), expected, rtol=0, atol=1e-12)
 
 
 def test_forgetting_follows_a_change_of_law(start):
@@ -196,16 +237,18 @@ def test_averaging_is_the_mean_of_the_statistics_in_one_gauge(start):
         state = fitter.update(before, rows)
         kept.append(state)
         inside = before.model.statistics(rows, np.full(M, 1.0 / M))
-        step = 1.0 / len(kept) if len(kept) <= 2 else len(kept) ** -0.6
+        t = len(kept)
+        step = 1.0 / t if t <= 2 else decay(0.6, t / 2, (t - 1) / 2)
         mixed = float(before.statistics.y * (1 - step) + step * inside.y)
         factors.append(float(state.statistics.y) / mixed)
     to_last = np.cumprod([1.0, *factors[:0:-1]])[::-1]
     y = [float(k.statistics.y) * f for k, f in zip(kept, to_last, strict=True)][1:]
     assert np.ptp(factors) > 1e-3
-    weights = np.arange(1, len(y) + 1) / np.sum(np.arange(1, len(y) + 1))
+    weights = 2 * np.arange(1, len(y) + 1) - 1.0  # differences of squares
+    weights = weights / np.sum(weights)
     assert float(state.averaged.y) == pytest.approx(weights @ y, rel=1e-9)
-    x = weights @ np.stack([np.asarray(k.statistics.x) for k in kept[1:]])
-    np.testing.assert_allclose(state.averaged.x, x, rtol=0, atol=1e-12)
+    x = weights @ np.stack([mean_of_x(k.statistics) for k in kept[1:]])
+    np.testing.assert_allclose(mean_of_x(state.averaged), x, rtol=0, atol=1e-12)
     model = fitter.model(state)
     assert bool(model.is_close(model.m_step_from_statistics(state.averaged), rtol=1e-8))
     plain = OnlineEMFitter(burn_in=2 * M)
@@ -237,7 +280,8 @@ def test_a_weight_is_a_number_of_rows(start):
     weights = np.repeat([2.0, 0.0], 32)
     one = run(fitter, (first, twice), start, np.ones((2, M)))
     two = run(fitter, (first, rows), start, [np.ones(M), weights])
-    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+    alike = eqx.tree_at(lambda s: s.weight_per_row, two, one.weight_per_row)
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(alike), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
     assert float(two.log_likelihood) == pytest.approx(
         2 * float(jnp.sum(run(fitter, (first,), start).model.log_prob(rows[:32])))
@@ -250,6 +294,84 @@ def refused(state, before, status):
     assert int(state.n_refused) == int(before.n_refused) + 1
     for x, y in zip(jax.tree.leaves(state.model), jax.tree.leaves(before.model), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def drifting(n_blocks, size, dtype):
+    """Blocks whose mean moves by 0.1 a row."""
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((n_blocks * size, 2)) + 0.1 * np.arange(n_blocks * size)[:, None]
+    return rows.reshape(n_blocks, size, 2).astype(dtype)
+
+
+@pytest.mark.filterwarnings("ignore:OnlineEMFitter.init runs in float32")
+def test_single_precision_follows_a_drift_as_double_does():
+    law = NormalInverseGaussian.from_moments(np.zeros(2), np.eye(2), spread=1.0)
+    one, two = (
+        run(
+            OnlineEMFitter(forgetting=50.0),
+            drifting(600, 20, dtype),
+            jax.tree.map(lambda leaf, to=dtype: leaf.astype(to), law),
+        )
+        for dtype in (np.float64, np.float32)
+    )
+    assert int(one.n_refused) == int(two.n_refused) == 0
+    np.testing.assert_allclose(one.model.mean(), two.model.mean(), rtol=0, atol=0.05)
+    np.testing.assert_allclose(one.model.cov(), two.model.cov(), rtol=0.02)
+    # a row is on average 50 / log 2 rows old, and the last half a block
+    assert float(two.model.mean()[0]) == pytest.approx(0.1 * (12_000 - 50 / np.log(2)), abs=2)
+
+
+@pytest.mark.filterwarnings("ignore:OnlineEMFitter.init runs in float32")
+@pytest.mark.parametrize(("dtype", "far"), [(np.float64, 1e100), (np.float32, 1e15)])
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("name", ["nig", pytest.param("gh", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("place", ["first", "later", "single"])
+def test_one_extreme_row_does_not_end_a_stream(name, d, dtype, far, place):
+    law = FAMILIES[name].from_moments(np.zeros(d), np.eye(d), spread=1.0)
+    law = jax.tree.map(lambda leaf: leaf.astype(dtype), law)
+    blocks = [*np.asarray(law.sample(jax.random.key(3), (12, M)), dtype)]
+    fitter = OnlineEMFitter()
+    clean = run(fitter, blocks, law)
+    if place == "single":
+        blocks.insert(0, np.full((1, d), far, dtype))
+    else:
+        k = 0 if place == "first" else 5
+        blocks[k] = blocks[k].copy()
+        blocks[k][7, 0] = far
+    state = run(fitter, blocks, law)
+    assert UpdateStatus(int(state.status)) == UpdateStatus.MOVED
+    assert int(state.n_refused) == (0 if place == "single" else 1)
+    off = np.asarray(state.model.mean() - clean.model.mean()) / np.sqrt(np.diag(clean.model.cov()))
+    assert np.all(np.abs(off) < 0.5)
+
+
+@pytest.mark.filterwarnings("ignore:OnlineEMFitter.init runs in float32")
+def test_statistics_start_anew_where_no_row_is_like_those_before():
+    law = NormalInverseGaussian.from_moments(np.zeros(2), np.eye(2), spread=1.0)
+    law = jax.tree.map(lambda leaf: leaf.astype(np.float32), law)
+    rows = np.asarray(law.sample(jax.random.key(3), (40, 8)))
+    fitter = OnlineEMFitter()
+    state = run(fitter, rows[:10], law)
+    met = []
+    for block in np.float32(1e9) * (3 + rows[10:]):
+        state = fitter.update(state, block)
+        met.append(UpdateStatus(int(state.status)).name)
+    # 30 rows are refused, 30 more are the burn-in
+    assert met == ["EXTREME_ROWS"] * 4 + ["BURN_IN"] * 3 + ["MOVED"] * 23
+    np.testing.assert_allclose(np.asarray(state.model.mean()) / 1e9, 3, atol=0.5)
+
+
+def test_statistics_that_give_no_model_are_given_up(start):
+    fitter = OnlineEMFitter(burn_in=1)
+    flat = np.broadcast_to([1.0, 2.0, 3.0], (1, M, D))
+    state = run(fitter, [*flat, *flat], start)
+    assert UpdateStatus(int(state.status)) == UpdateStatus.SINGULAR_DISPERSION
+    assert int(state.n_stuck) == M
+    state = fitter.update(state, stream(1)[0])
+    assert UpdateStatus(int(state.status)) == UpdateStatus.MOVED
+    assert float(state.n_rows) == M
+    assert int(state.n_stuck) == 0
+    assert isinstance(state, OnlineState)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
@@ -271,11 +393,84 @@ def test_a_block_without_finite_statistics_is_left_out(start, value):
     assert bool(following.model.is_close(run(fitter, blocks, start).model))
 
 
-def test_weights_that_are_all_zero_are_left_out(start):
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_block_without_rows_that_count_changes_nothing(start, empty):
     fitter = OnlineEMFitter(burn_in=1)
     before = run(fitter, stream(1), start, np.ones((1, M)))
-    state = fitter.update(before, stream(1)[0], np.zeros(M))
-    refused(state, before, UpdateStatus.NON_FINITE)
+    rows, weights = (np.zeros((0, D)), None) if empty else (np.full((M, D), np.nan), np.zeros(M))
+    state = fitter.update(before, rows, weights)
+    assert float(state.log_likelihood) == 0.0
+    same(eqx.tree_at(lambda s: s.log_likelihood, state, before.log_likelihood), before)
+
+
+def same(one, two):
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e100])
+def test_a_row_of_weight_0_may_hold_anything(start, value):
+    fitter = OnlineEMFitter(burn_in=1, averaging=True)
+    blocks, weights = stream(2), np.ones(M)
+    weights[5] = 0.0
+    spoilt = blocks[1].copy()
+    spoilt[5] = value
+    one, two = (
+        run(fitter, [blocks[0], rows], start, [np.ones(M), weights]) for rows in (blocks[1], spoilt)
+    )
+    assert UpdateStatus(int(two.status)) == UpdateStatus.MOVED
+    same(one, two)
+
+
+@pytest.mark.parametrize("options", [{}, {"forgetting": 200.0}, {"averaging": True}])
+def test_a_block_moves_the_model_by_its_weight(start, options):
+    fitter = OnlineEMFitter(**options)
+    before = run(fitter, stream(3), start)
+    rows = stream(1, 4)[0] + 1.0
+    moves = []
+    for weight in (1e-12, 1e-6, 1e-3, 1.0):
+        state = fitter.update(before, rows, np.full(M, weight))
+        assert UpdateStatus(int(state.status)) == UpdateStatus.MOVED
+        moves.append(mean_of_x(state.statistics) - mean_of_x(before.statistics))
+        if weight == 1e-12:
+            assert bool(fitter.model(state).is_close(fitter.model(before), rtol=1e-7))
+    moves = np.array(moves)
+    np.testing.assert_allclose(moves[1] / moves[0], 1e6, rtol=1e-3)
+    np.testing.assert_allclose(moves[2] / moves[1], 1e3, rtol=1e-3)
+    assert np.all(moves[3] > 0.1), "1 is not negligible"
+
+
+def test_a_factor_of_all_weights_does_not_matter(start):
+    blocks = stream(6)
+    weights = np.random.default_rng(0).lognormal(0, 1.5, (6, M))
+    one, two = (
+        run(OnlineEMFitter(averaging=True), blocks, start, factor * weights)
+        for factor in (1.0, 1e-9)
+    )
+    assert UpdateStatus(int(one.status)) == UpdateStatus.MOVED
+    assert bool(one.model.is_close(two.model, rtol=1e-6))
+    assert float(one.n_refused) == float(two.n_refused) == 0
+
+
+def test_one_row_that_outweighs_all_others_ends_no_burn_in(start):
+    weights = np.ones((3, M))
+    weights[2, 0] = 1e9
+    state = run(OnlineEMFitter(), stream(3), start, weights)
+    assert UpdateStatus(int(state.status)) == UpdateStatus.BURN_IN
+    assert float(state.weight_per_row) == pytest.approx(1e9, rel=1e-6)
+
+
+def test_single_rows_with_weights_come_close_to_the_batch_optimum():
+    rows = stream(12).reshape(-1, D)
+    weights = 10.0 ** np.random.default_rng(1).uniform(-3, 3, len(rows))
+    best = BatchEMFitter().fit(NormalInverseGaussian.default_init(rows, weights), rows, weights)
+    fitter = OnlineEMFitter(averaging=True)
+    state = fitter.init(NormalInverseGaussian.default_init(rows[:60]))
+    for row, weight in zip(rows, weights, strict=True):
+        state = fitter.update(state, row[None, :], weight[None])
+    reached = weights @ np.asarray(fitter.model(state).log_prob(rows))
+    assert (best.log_likelihood - reached) / weights.sum() < 0.05
+    assert int(state.n_refused) == 0
 
 
 def test_a_singular_dispersion_is_refused_and_the_rows_are_kept(start):
@@ -333,8 +528,7 @@ def test_single_precision_warns(start):
         ({"kappa": 1.1}, "kappa"),
         ({"kappa": float("nan")}, "kappa"),
         ({"delay": -1.0}, "delay must be finite and >= 0, got -1.0"),
-        ({"scale": 0.0}, "scale must be > 0 and at most"),
-        ({"scale": 1.2}, "scale must be > 0 and at most"),
+        ({"scale": 0.0}, "scale must be finite and > 0, got 0.0"),
         ({"forgetting": 0.0}, "forgetting must be finite and > 0, got 0.0; pass a half-life"),
         ({"forgetting": 10.0, "averaging": True}, "averaging must be False with forgetting"),
         ({"burn_in": -1}, "burn_in must be an integer >= 0, got -1"),
@@ -348,8 +542,7 @@ def test_bad_settings(options, message):
 @pytest.mark.parametrize(
     ("rows", "weights", "message"),
     [
-        (np.zeros(D), None, r"rows must have shape \(n, 3\), n >= 1, got \(3,\); .*x\[None, :\]"),
-        (np.zeros((0, D)), None, r"got \(0, 3\)"),
+        (np.zeros(D), None, r"rows must have shape \(n, 3\), got \(3,\); .*x\[None, :\]"),
         (np.zeros((M, 2)), None, r"got \(64, 2\)"),
         (np.zeros((M, D)), np.ones(3), r"weights must have shape \(64,\), got \(3,\)"),
         (np.zeros((M, D)), -np.ones(M), "weights must be finite and non-negative"),

@@ -19,6 +19,7 @@ from normix_mixtures import (
 
 from ._batch import BatchEMFitter, Callback
 from ._compile import compile_spans, seconds_covered
+from ._concrete import refuse_tracing
 from ._convergence import relative_change
 from ._result import EMResult
 from ._starts import default_starts, is_suspect
@@ -60,6 +61,7 @@ def fit(
     Raises:
         ValueError: for an unknown family, n_starts < 1, and where `BatchEMFitter` and
             `default_init` do.
+        TypeError: for traced data, under jit, vmap or grad.
 
     Examples:
         >>> import jax
@@ -75,6 +77,7 @@ def fit(
         >>> result.log_likelihood > float(truth.log_prob(X).sum())
         True
     """
+    refuse_tracing("fit", (X, weights))
     began = time.perf_counter()
     with compile_spans() as spans:
         fitter = BatchEMFitter(**options)
@@ -127,6 +130,7 @@ def fit_all(
 
     Raises:
         ValueError: as `fit`.
+        TypeError: as `fit`.
 
     Examples:
         >>> import jax

@@ -16,6 +16,7 @@ from normix_mixtures import NormalMixture, check_observations, check_weights
 
 from ._acceleration import Acceleration
 from ._compile import compile_spans, seconds_covered
+from ._concrete import refuse_tracing
 from ._convergence import relative_change
 from ._course import Course
 from ._limits import limit_of
@@ -145,7 +146,9 @@ class BatchEMFitter(eqx.Module):
                 columns, or another d than the model; for weights that are negative or not one
                 per row; if a name in `fixed` is not of this family; for no start, or starts of
                 several families; if no start gives the data a finite likelihood.
+            TypeError: for traced data or parameters, under jit, vmap or grad.
         """
+        refuse_tracing(f"{_OWNER}.fit", (model, X, weights))
         began = time.perf_counter()
         starts = [model] if isinstance(model, NormalMixture) else [*model]
         families = {type(start).__name__ for start in starts}

@@ -1,10 +1,12 @@
-"""Compilation: quickly, and how long it took."""
+"""Compilation: quickly, how long it took, and what it leaves for more of it."""
 
 import functools
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -64,6 +66,35 @@ def compile_spans() -> Iterator[list[Span]]:
     finally:
         # by identity: equal lists may be open
         _recordings[:] = [other for other in _recordings if other is not spans]
+    if spans and not _recordings:
+        _warn_of_maps()
+
+
+_MAPS, _MOST_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+_MANY = 0.75  # of the memory maps that Linux grants: the rest is for a few dozen functions
+_warned: set[Path] = set()  # of the files that held too many maps when last read
+
+
+def _warn_of_maps() -> None:
+    """Once before XLA crashes for want of memory maps, of which it takes some for every function.
+
+    Elsewhere than on Linux there are no such files and is no such limit.
+    """
+    try:
+        held, most = _MAPS.read_bytes().count(b"\n"), int(_MOST_MAPS.read_text())
+    except OSError:
+        return
+    if held <= _MANY * most:
+        _warned.discard(_MAPS)
+    elif _MAPS not in _warned:
+        _warned.add(_MAPS)
+        warnings.warn(
+            f"this process holds {held} of the {most} memory maps that Linux grants it, and XLA "
+            "crashes without more: each family, shape of data and configuration is compiled once "
+            "and takes up to 600; call jax.clear_caches(), fit data of few different shapes, or "
+            "fit in new processes",
+            stacklevel=5,  # the caller of the fit
+        )
 
 
 def seconds_covered(spans: list[Span]) -> float:

@@ -44,4 +44,5 @@ def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> F
     r = jnp.max(jnp.where(places[:2] >= 0, ratios, 0.0))
     r = jnp.where(taken >= 2, r, 1.0)
     estimate = gains[-1] * r / jnp.where(r < 1, 1 - r, 1.0)
-    return jnp.where(gains[-1] <= 0, 0.0, jnp.where(r < 1, estimate, jnp.inf))
+    nothing = (taken > 0) & (gains[-1] <= 0)
+    return jnp.where(nothing, 0.0, jnp.where(r < 1, estimate, jnp.inf))

@@ -65,7 +65,7 @@ def begin(start: NormalMixture, data: Data) -> State:
     """The state before the first evaluation."""
     d = start.dimension
     eta = jnp.zeros_like(data.X, shape=(3 + 2 * d + d * d,))
-    nothing = jnp.full_like(data.X, jnp.nan, shape=(_LENGTH,))
+    nothing = jnp.zeros_like(data.X, shape=(_LENGTH,))  # no nan, for jax_debug_nans
     zero = jnp.int32(0)
     return State(
         start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
@@ -79,7 +79,7 @@ def unloaded(state: State) -> tuple[State, np.ndarray, np.ndarray]:
     count = int(state.taken)
     gone = max(count - _NEEDED, 0)
     histories = np.asarray(state.log_likelihoods), np.asarray(state.param_changes)
-    kept = [np.append(each[gone:], np.full(gone, np.nan, each.dtype)) for each in histories]
+    kept = [np.append(each[gone:], np.zeros(gone, each.dtype)) for each in histories]
     log_likelihoods, param_changes = (jnp.asarray(each) for each in kept)
     state = state._replace(
         log_likelihoods=log_likelihoods,

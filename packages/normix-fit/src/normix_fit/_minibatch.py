@@ -1,5 +1,6 @@
 """`MiniBatchEMFitter`: online EM over random batches of an array, or over chunks of rows."""
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from normix_expfam.toolbox import as_float, require
 from normix_mixtures import NormalMixture, check_observations
 
 from ._compile import compile_spans, seconds_covered
+from ._concrete import refuse_tracing
 from ._convergence import relative_change
 from ._limits import limit_of
 from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update
@@ -29,7 +31,10 @@ _STATUS = {
     UpdateStatus.NON_FINITE: Status.NON_FINITE,
     UpdateStatus.SINGULAR_DISPERSION: Status.SINGULAR_DISPERSION,
     UpdateStatus.SOLVER_STALLED: Status.SOLVER_STALLED,
+    UpdateStatus.EXTREME_ROWS: Status.NON_FINITE,
 }
+
+Chunks = Iterable[ArrayLike]
 
 
 @final
@@ -41,15 +46,20 @@ class MiniBatchEMFitter(eqx.Module):
 
     An array is shuffled before each pass, and the rows that fill no batch, fewer than
     `batch_size`, are left out of that pass: other rows each time. An iterable of chunks, each of
-    shape (rows, d) and of any length, is passed through in its own order, which should be random;
-    the first chunk gives the units, and rows left over at the end of a pass begin the next one. An
-    iterator, which can be passed through only once, is.
+    shape (rows, d) and of any length, is passed through in its own order, which should be random.
+    Its first chunks, as many as fill a batch, give the units, and rows left over at the end of a
+    pass begin the next one. Every pass must bring the same rows, in any order. A function without
+    arguments that returns such an iterable, a generator for example, is called for every pass.
 
     The result counts passes as iterations. Its log-likelihoods are those of all rows under the
-    start and under the model after each pass, and can fall. Those of an iterator are Σ log f(x)
-    under the start, and Σ log f(x) in which each row is seen by the model just before it moved on.
-    The status is CONVERGED, or that of a limit, if the last pass changed the log-likelihood by at
-    most `gain_tol` per row, otherwise MAX_ITER, unless the last update was refused.
+    start and under the model after each pass, and can fall. The status is CONVERGED, or that of a
+    limit, if the last pass changed the log-likelihood by at most `gain_tol` per row, otherwise
+    MAX_ITER, unless the last update was refused.
+
+    An iterator can be passed through only once, and needs ``n_passes=1``. Its log-likelihoods are
+    Σ log f(x) under the start, and Σ log f(x) in which each row is seen by the model just before
+    it moved on. They do not show whether the model has come to rest: the status is never
+    CONVERGED.
 
     Args:
         batch_size: rows in a block.
@@ -97,15 +107,21 @@ class MiniBatchEMFitter(eqx.Module):
         require(self.gain_tol > 0, owner, "gain_tol", "be > 0", self.gain_tol,
                 "it is a change in nats per row")  # fmt: skip
 
-    def fit(self, model: NormalMixture, X: ArrayLike | Iterable[ArrayLike]) -> EMResult:
+    def fit(self, model: NormalMixture, X: ArrayLike | Chunks | Callable[[], Chunks]) -> EMResult:
         """Fit from the start `model` to rows of shape (n, d), or to an iterable of such chunks.
 
+        Args:
+            model: the start.
+            X: an array; an iterable of chunks; or a function that returns such an iterable.
+
         Raises:
-            ValueError: if X, or the first chunk, is not (n, d) with n > d, or has constant or
-                linearly dependent columns; if rows are not finite, have not the d of the model, or
-                are too few for a batch or the burn-in; if their likelihood under `model` is not
-                finite.
+            ValueError: if X is not (n, d) with n > d, or has constant or linearly dependent
+                columns; if rows are not finite, have not the d of the model, or are too few for a
+                batch or the burn-in; if their likelihood under `model` is not finite; if X is an
+                iterator and `n_passes` is more than 1, or if its passes bring different rows.
+            TypeError: for traced rows or parameters.
         """
+        refuse_tracing(_OWNER, (model, X if hasattr(X, "shape") else None))
         began = time.perf_counter()
         data: Any = X
         fitted = self._fit_array if hasattr(X, "shape") else self._fit_chunks
@@ -126,21 +142,21 @@ class MiniBatchEMFitter(eqx.Module):
         states = self._shuffled(_initial(start), rows)
         return self._passes(start, states, lambda: [np.asarray(rows)], units)
 
-    def _fit_chunks(self, model: NormalMixture, chunks: Iterable[ArrayLike]) -> dict[str, Any]:
-        stream = iter(chunks)
-        once = stream is chunks
-        first = next(stream, None)
-        if first is None:
-            raise ValueError(f"{_OWNER}: X must have chunks, got none; pass arrays (rows, d)")
-        units = _units(check_observations(f"{_OWNER}, first chunk", first))
+    def _fit_chunks(self, model: NormalMixture, X: Chunks | Callable[[], Chunks]) -> dict[str, Any]:
+        again = X if callable(X) else functools.partial(iter, X)
+        stream = iter(again())
+        once = iter(again()) is stream
+        require(not once or self.n_passes == 1, _OWNER, "X", f"allow {self.n_passes} passes",
+                f"one {type(stream).__name__}, which is used up after one",
+                "pass an array, a list of chunks or a function that returns the chunks anew, set "
+                "n_passes=1, or use OnlineEMFitter")  # fmt: skip
+        head, rows = _head(stream, self.batch_size)
+        units = _units(rows)
         start = _start(model, units)
         if once:
-            return self._single(start, _standard_chunks(chain([first], stream), units), units)
-
-        def again() -> Iterable[np.ndarray]:
-            return _standard_chunks(chunks, units)
-
-        return self._passes(start, self._in_order(start, again), again, units)
+            return self._single(start, _Chunks(lambda: chain(head, stream), units)(), units)
+        chunks = _Chunks(again, units)
+        return self._passes(start, self._in_order(start, chunks), chunks, units)
 
     def _shuffled(self, state: OnlineState, X: Float[Array, "n d"]) -> Iterator[OnlineState]:
         """The states after passes in random order."""
@@ -181,7 +197,7 @@ class MiniBatchEMFitter(eqx.Module):
         for state in states:
             models.append(self.online.model(state))
             likelihoods.append(_total(models[-1], chunks())[0])
-        return self._result(models, likelihoods, state, n, units)
+        return self._result(models, likelihoods, state, n, units, gain_tol=self.gain_tol)
 
     def _single(
         self, start: NormalMixture, chunks: Iterable[np.ndarray], units: Units
@@ -200,7 +216,7 @@ class MiniBatchEMFitter(eqx.Module):
                 running += float(_log_likelihood(state.model, *block))
         _require_finite(at_start, start)
         models = [start, self.online.model(state)]
-        return self._result(models, [at_start, running], state, n, units)
+        return self._result(models, [at_start, running], state, n, units, gain_tol=-np.inf)
 
     def _result(
         self,
@@ -209,9 +225,12 @@ class MiniBatchEMFitter(eqx.Module):
         state: OnlineState,
         n: int,
         units: Units,
+        *,
+        gain_tol: float,
     ) -> dict[str, Any]:
         outcome = UpdateStatus(int(state.status))
-        require(outcome != UpdateStatus.BURN_IN, _OWNER, "X",
+        ready = outcome != UpdateStatus.BURN_IN or int(state.n_refused) > 0
+        require(ready, _OWNER, "X",
                 f"fill batches of {self.batch_size} rows beyond the burn-in",
                 f"{n} rows in a pass",
                 "lower batch_size or burn_in, or pass more rows")  # fmt: skip
@@ -219,7 +238,7 @@ class MiniBatchEMFitter(eqx.Module):
         status = _STATUS.get(outcome, Status.MAX_ITER)
         if not np.isfinite(history[-1]):
             status = Status.UNBOUNDED if history[-1] == np.inf else Status.NON_FINITE
-        elif not outcome.refused and abs(history[-1] - history[-2]) <= self.gain_tol * n:
+        elif not outcome.refused and abs(history[-1] - history[-2]) <= gain_tol * n:
             status = limit_of(models[-1])
         changes = [float(relative_change(*pair)) for pair in pairwise(models)]
         return {
@@ -253,22 +272,90 @@ def _start(model: NormalMixture, units: Units) -> NormalMixture:
     return to_standard(jax.tree.map(lambda leaf: leaf.astype(dtype), model), units)
 
 
-def _standard_chunks(chunks: Iterable[ArrayLike], units: Units) -> Iterator[np.ndarray]:
-    """Every chunk in standard coordinates.
+def _head(stream: Iterator[ArrayLike], size: int) -> tuple[list[ArrayLike], Float[Array, "n d"]]:
+    """The first chunks, as many as hold `size` rows with units, and their rows.
 
     Raises:
-        ValueError: for another shape than (rows, d), or rows that are not finite.
+        ValueError: for no chunks, or where `check_observations` does for all of them.
     """
-    d = units.scale.shape[0]
-    for number, chunk in enumerate(chunks):
-        rows = as_float(chunk).astype(units.scale.dtype)
+    head: list[ArrayLike] = []
+    held, wanted, owner = 0, size, f"{_OWNER}, first chunks"
+    for chunk in stream:
+        refuse_tracing(_OWNER, chunk)
+        head.append(chunk)
+        held += np.shape(chunk)[0] if np.ndim(chunk) else 0
+        if held >= wanted:
+            rows = _joined(head)
+            try:
+                return head, check_observations(owner, rows)
+            except ValueError:
+                if not np.all(np.isfinite(rows)):
+                    raise
+                wanted = 2 * held  # a column may not have varied yet
+    require(len(head) > 0, _OWNER, "X", "have chunks", "none", "pass arrays (rows, d)")
+    return head, check_observations(owner, _joined(head))
+
+
+def _joined(chunks: list[ArrayLike]) -> Array:
+    """Their rows; what is no chunk is left to `_Chunks` to find."""
+    arrays = [as_float(chunk) for chunk in chunks]
+    alike = [a for a in arrays if a.ndim == 2 and a.shape[1:] == arrays[0].shape[1:]]
+    return jnp.concatenate(alike) if alike else arrays[0]
+
+
+class _Chunks:
+    """All chunks in standard coordinates, called once for every pass.
+
+    Raises:
+        ValueError: for a chunk of another shape than (rows, d), rows that are not finite, or
+            other rows than in the first pass.
+    """
+
+    def __init__(self, again: Callable[[], Chunks], units: Units):
+        self.again, self.units = again, units
+        self.first: tuple[int, int] | None = None  # number of rows and checksum
+
+    def __call__(self) -> Iterator[np.ndarray]:
+        number_of_rows, checksum = 0, 0
+        for number, chunk in enumerate(self.again()):
+            rows = self._checked(number, chunk)
+            number_of_rows += len(rows)
+            checksum = (checksum + _checksum(np.asarray(rows))) % 2**64
+            yield np.asarray(self.units.standardised(rows))
+        found = number_of_rows, checksum
+        if self.first is None:
+            self.first = found
+        before = self.first[0]
+        other = f"{before} rows in one pass and {number_of_rows} in another"
+        require(found == self.first, _OWNER, "X", "bring the same rows in every pass",
+                other if before != number_of_rows else f"other values in the {before} rows",
+                "pass an array, a list of chunks or a function that reads the rows anew, or give "
+                "a changing stream to OnlineEMFitter")  # fmt: skip
+
+    def _checked(self, number: int, chunk: ArrayLike) -> Float[Array, "n d"]:
+        refuse_tracing(_OWNER, chunk)
+        d = self.units.scale.shape[0]
+        rows = as_float(chunk).astype(self.units.scale.dtype)
         require(rows.ndim == 2 and rows.shape[1] == d, _OWNER, f"chunk {number}",
                 f"have shape (rows, {d})", rows.shape,
                 "pass observations in rows")  # fmt: skip
         bad = np.flatnonzero(~np.all(np.isfinite(rows), axis=1))
         require(bad.size == 0, _OWNER, f"chunk {number}", "be finite",
                 f"nan or inf in row {bad[:1]}", "drop or repair such rows")  # fmt: skip
-        yield np.asarray(units.standardised(rows))
+        return rows
+
+
+def _checksum(rows: np.ndarray) -> int:
+    """A number that other rows do not have, but the same rows in any order and in any chunks.
+
+    The sum modulo 2^64 of a hash of every row: a linear one of its bits, column by column, and the
+    second half of the mixer of splitmix64 (Steele, Lea & Flood 2014, OOPSLA 49, 453).
+    """
+    bits = np.ascontiguousarray(rows).view(f"u{rows.dtype.itemsize}").astype(np.uint64)
+    factors = np.cumprod(np.full(rows.shape[1], 0x9E3779B97F4A7C15, np.uint64))
+    hashed = np.sum(bits * factors[None, :], axis=1, dtype=np.uint64)
+    hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return int(np.sum(hashed ^ (hashed >> np.uint64(31)), dtype=np.uint64))
 
 
 @eqx.filter_jit

@@ -14,6 +14,14 @@ of them the family matches. In terms of the normalised law, a' = a/c and b' = b 
     a' E Y c² - 2 p c - b' E 1/Y = 0,
 
 whose positive root is the mode of log Y under GIG(p, a' E Y, b' E 1/Y), limits included.
+
+Time is the weight N of the rows seen, not the number of blocks. The statistics of the past are
+kept by the factor exp(-∫ r dN) over the weight of a block, with a rate r that depends on N alone.
+So a block in pieces counts as much as in one, and a block of next to no weight moves nothing.
+
+The statistics are kept about their own centre m = Σ x E 1/Y / Σ E 1/Y, where
+Σ (x - m)(x - m)ᵀ E 1/Y is smallest. Two sets combine by the parallel-axis theorem, which only
+adds. So the digits last however far a stream drifts from where it began.
 """
 
 import warnings
@@ -28,7 +36,9 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam import InversionStatus, mode_of_log
 from normix_expfam.toolbox import as_float, require, shown
-from normix_mixtures import MixtureStatistics, NormalMixture, check_weights
+from normix_mixtures import MixtureStatistics, NormalMixture, PosteriorMoments, check_weights
+
+from ._compile import compile_spans
 
 T = TypeVar("T")
 
@@ -54,6 +64,9 @@ class UpdateStatus(IntEnum):
     SOLVER_STALLED = 4
     """The statistics moved and the model stayed, because the subordinator could not be fitted."""
 
+    EXTREME_ROWS = 5
+    """The block was left out, because beside its rows all others would be lost to rounding."""
+
     @property
     def refused(self) -> bool:
         """Whether the model stayed although the burn-in was over."""
@@ -69,8 +82,8 @@ _MESSAGES = {
     UpdateStatus.MOVED: "the model moved",
     UpdateStatus.BURN_IN: "the statistics were collected; the model moves after the burn-in",
     UpdateStatus.NON_FINITE: (
-        "the block has no finite statistics, and was left out; look for nan, infinite or extreme "
-        "rows, weights that are all 0, or with b = 0 a row at mu"
+        "the block has no finite statistics, and was left out; look for nan or infinite rows, "
+        "or with b = 0 a row at mu"
     ),
     UpdateStatus.SINGULAR_DISPERSION: (
         "the statistics moved and the model stayed, because its dispersion would be singular; "
@@ -79,6 +92,11 @@ _MESSAGES = {
     UpdateStatus.SOLVER_STALLED: (
         "the statistics moved and the model stayed, because the subordinator's parameters could "
         "not be solved for"
+    ),
+    UpdateStatus.EXTREME_ROWS: (
+        "the block was left out, because a row in it is so far from mu that all others would be "
+        "lost to rounding; repair the row, or if the scale of the stream has changed, go on: the "
+        "statistics start anew after 10 (d + 1) such rows"
     ),
 }
 
@@ -89,13 +107,16 @@ class OnlineState(eqx.Module):
     Attributes:
         model: the model after the last M-step, in the gauge of `normalize`.
         statistics: mean expected sufficient statistics in the gauge of `model`, with n = 1, or
-            all 0 before the first block; their origin is μ of the first model.
-        averaged: their mean over the updates that moved the model, in the same gauge; the k-th
-            weighs k.
-        n_rows: rows seen, or the sum of their weights.
+            all 0 before the first block; their origin is the mean of x with weights E 1/Y.
+        averaged: their mean over the updates that moved the model, in the same gauge, with
+            weights in proportion to the rows averaged so far.
+        n_rows: rows in `statistics`, or the sum of their weights.
+        weight_per_row: Σ w² / Σ w over the rows in `statistics`, 1 without weights.
+        weight_per_block: the same of blocks, each with the sum of its weights.
         n_updates: blocks that entered the statistics.
-        n_averaged: blocks that entered `averaged`.
+        n_averaged: rows that entered `averaged`, or the sum of their weights.
         n_refused: updates that were refused.
+        n_stuck: rows since the model last moved or the statistics last started anew.
         status: the `UpdateStatus` of the last update.
         log_likelihood: Σ log f(x) over the last block under the model before it, weighted.
     """
@@ -104,9 +125,12 @@ class OnlineState(eqx.Module):
     statistics: MixtureStatistics
     averaged: MixtureStatistics
     n_rows: Float[Array, ""]
+    weight_per_row: Float[Array, ""]
+    weight_per_block: Float[Array, ""]
     n_updates: Int[Array, ""]
-    n_averaged: Int[Array, ""]
+    n_averaged: Float[Array, ""]
     n_refused: Int[Array, ""]
+    n_stuck: Int[Array, ""]
     status: Int[Array, ""]
     log_likelihood: Float[Array, ""]
 
@@ -126,27 +150,37 @@ class _Settings(NamedTuple):
 class OnlineEMFitter(eqx.Module):
     """Online EM (Cappé & Moulines 2009, JRSS B 71, 593) for normal variance-mean mixtures.
 
-    Block t moves the mean statistics by the step ρ_t = scale (t + delay)^(-kappa), t = 1, 2, ...
-    The model is worth about m (2 - ρ)/ρ rows in blocks of m rows: that should be many times d. With
-    kappa < 1 it forgets its start quickly, and `averaging` takes off the noise that this costs.
     Until `burn_in` rows are seen the model stays, and the statistics are plain means over rows.
+    Later a row moves them by the step scale (N/u + delay)^(-kappa) / u, where N is the number of
+    rows seen and u is `burn_in`, or the number of rows in a block if that is more. So blocks of u
+    rows have about the steps (t + delay)^(-kappa), t = 1, 2, ..., and smaller blocks, down to
+    single rows, give about the same path. The model is worth about 2 u (N/u)^kappa rows: that
+    should be many times d. With kappa < 1 it forgets its start quickly, and `averaging` takes off
+    the noise that this costs.
 
     With `forgetting` the statistics are an exponentially weighted mean instead, in which a row
     loses half its weight in that many rows; the step for m rows, N with those before, is
     (1 - 2^(-m/h)) / (1 - 2^(-N/h)). The rows of one block weigh the same.
 
-    Columns are not standardised here; see `MiniBatchEMFitter`. With weights, numbers of rows are
-    sums of weights.
+    With weights, numbers of rows are sums of weights: a block of small weight moves the model
+    little. The burn-in lasts until the weight of all rows is `burn_in` times Σ w² / Σ w, the
+    weight of a typical one, and u is in the same measure.
+
+    If the model stays for 10 (d + 1) rows after the burn-in, because no M-step from the statistics
+    succeeds or no row is like those before, the statistics start anew with the next block, and so
+    does the burn-in.
+
+    Columns are not standardised here; see `MiniBatchEMFitter`.
 
     Args:
         kappa: decay of the steps, in (1/2, 1].
-        delay: blocks added to t, >= 0; larger values trust the start longer.
-        scale: factor of the steps, > 0, such that no step exceeds 1.
+        delay: units added to N/u, >= 0; larger values trust the start longer.
+        scale: factor of the steps, > 0.
         forgetting: half-life in rows, for streams whose law changes; None for the decaying steps.
         burn_in: rows before the model moves; 10 (d + 1) if left out.
         averaging: return from `model` the M-step of the averaged statistics (Polyak & Juditsky
-            1992). The k-th update after the burn-in weighs k, which forgets the start faster than
-            equal weights (Lacoste-Julien, Schmidt & Bach 2012, arXiv:1212.2002).
+            1992). Those after k rows weigh k, which forgets the start faster than equal weights
+            (Lacoste-Julien, Schmidt & Bach 2012, arXiv:1212.2002).
 
     Raises:
         ValueError: for settings outside their range, or averaging with forgetting.
@@ -182,9 +216,8 @@ class OnlineEMFitter(eqx.Module):
                 "steps outside decay too slowly or too fast to converge")  # fmt: skip
         require(0 <= self.delay < np.inf, owner, "delay", "be finite and >= 0", self.delay,
                 "it counts blocks")  # fmt: skip
-        largest = self.scale * (1 + self.delay) ** -self.kappa
-        require(0 < largest <= 1, owner, "scale", "be > 0 and at most (1 + delay)^kappa",
-                self.scale, "a step is a weight in (0, 1]")  # fmt: skip
+        require(0 < self.scale < np.inf, owner, "scale", "be finite and > 0", self.scale,
+                "1 is usual")  # fmt: skip
         if self.forgetting is not None:
             require(0 < self.forgetting < np.inf, owner, "forgetting", "be finite and > 0",
                     self.forgetting, "pass a half-life in rows, or None")  # fmt: skip
@@ -210,10 +243,11 @@ class OnlineEMFitter(eqx.Module):
         """The state after one more block; compiled once per family and block shape.
 
         A block whose statistics are not finite is left out, and an M-step that fails leaves the
-        model as it was; `UpdateStatus(int(state.status)).message` says so.
+        model as it was; `UpdateStatus(int(state.status)).message` says so. Rows of weight 0 do
+        not count, whatever they hold, and a block without rows that count changes nothing.
 
         Args:
-            rows: shape (n, d), n >= 1.
+            rows: shape (n, d).
             weights: one per row, >= 0, shape (n,).
 
         Raises:
@@ -222,13 +256,15 @@ class OnlineEMFitter(eqx.Module):
         owner, d = "OnlineEMFitter.update", state.model.dimension
         dtype = state.model.mu.dtype
         rows = as_float(rows).astype(dtype)
-        require(rows.ndim == 2 and rows.shape[0] > 0 and rows.shape[1] == d, owner, "rows",
-                f"have shape (n, {d}), n >= 1", rows.shape,
-                "pass observations in rows; x[None, :] for one")  # fmt: skip
+        require(rows.ndim == 2 and rows.shape[1] == d, owner, "rows", f"have shape (n, {d})",
+                rows.shape, "pass observations in rows; x[None, :] for one")  # fmt: skip
         weights = check_weights(owner, weights, rows)
         if weights is None:
             weights = jnp.ones_like(rows, shape=rows.shape[:1])
-        return _update(state, rows, weights, self._settings(d, dtype))
+        if rows.shape[0] == 0:
+            return eqx.tree_at(lambda s: s.log_likelihood, state, jnp.zeros((), dtype))
+        with compile_spans():
+            return _update(state, rows, weights, self._settings(d, dtype))
 
     def model(self, state: OnlineState) -> NormalMixture:
         """The fitted model: the last one, or with `averaging` that of the averaged statistics."""
@@ -252,7 +288,9 @@ def _initial(model: NormalMixture) -> OnlineState:
     nothing = MixtureStatistics(model.mu, zero, zero, zero, zero, vector, vector, square)
     count = jnp.zeros((), jnp.int32)
     status = jnp.full((), int(UpdateStatus.BURN_IN), jnp.int32)
-    return OnlineState(model, nothing, nothing, zero, count, count, count, status, zero)
+    return OnlineState(
+        model, nothing, nothing, zero, zero, zero, count, zero, count, count, status, zero
+    )
 
 
 @eqx.filter_jit
@@ -262,12 +300,29 @@ def _update(
     weights: Float[Array, " n"],
     settings: _Settings,
 ) -> OnlineState:
-    model, origin = state.model, state.statistics.origin
+    model = state.model
+    counts = weights > 0
+    # in the place of a row that does not count one that does, so that 0 times it is 0
+    rows = jnp.where(counts[:, None], rows, rows[jnp.argmax(weights)][None, :])
     expectations = model.e_step(rows)
-    block = MixtureStatistics.from_rows(rows, expectations, weights, origin)
-    step = _step(state, block.n, settings)
-    found = _towards(state.statistics, _mean(block), step)
+    m = jnp.sum(weights)
+    block = _mean(_centred(model, rows, expectations, weights))
+    size = jnp.where(counts, _size(model, rows, expectations), 0.0)
+    extent, past = weights @ size / m, _size_of(model, state.statistics)
+    hidden = _is_hidden(past, extent)
+    n_counted = jnp.sum(counts, dtype=jnp.int32)
+    stuck = state.n_stuck >= _BURN_IN * (model.dimension + 1)
+    anew = (state.n_rows == 0) | stuck | hidden
+
+    before = jnp.where(anew, 0.0, state.n_rows)
+    n_rows = before + m
+    per_row = _running(state.weight_per_row, weights @ weights / m, m / n_rows)
+    per_block = _running(state.weight_per_block, m, m / n_rows)
+    old = _where(anew, block, state.statistics)
+    found = _towards(old, block, _step(before, m, per_row, per_block, settings))
     usable = _all_finite(found)
+    alone = _is_alone(size, n_counted)
+    extreme = alone | (~anew & _is_hidden(extent, past))
 
     candidate, solved = model.m_step_with_status(found)
     factor = _gauge_factor(candidate, found)
@@ -277,43 +332,102 @@ def _update(
     )
     sound = _all_finite(candidate) & _is_resolved(candidate, moved)
     sound = sound & jnp.isfinite(factor) & (factor > 0)
-    n_rows = state.n_rows + block.n
-    burning = n_rows < settings.burn_in
+    burning = n_rows < settings.burn_in * per_row
 
     status = jnp.where(stalled, int(UpdateStatus.SOLVER_STALLED), int(UpdateStatus.MOVED))
     status = jnp.where(sound, status, int(UpdateStatus.SINGULAR_DISPERSION))
     status = jnp.where(burning, int(UpdateStatus.BURN_IN), status)
+    status = jnp.where(extreme, int(UpdateStatus.EXTREME_ROWS), status)
     status = jnp.where(usable, status, int(UpdateStatus.NON_FINITE)).astype(jnp.int32)
     moves = status == int(UpdateStatus.MOVED)
     refused = status >= int(UpdateStatus.NON_FINITE)
+    enters = usable & ~extreme
+    # a row that hides the others of its block says nothing about the statistics
+    waits = refused & usable & ~alone
 
-    n_averaged = state.n_averaged + moves.astype(jnp.int32)
+    averaged_before = jnp.where(anew, 0.0, state.n_averaged)
+    n_averaged = averaged_before + m
     statistics = _where(moves, moved, found)
-    share = 2 / (jnp.maximum(n_averaged, 1) + 1).astype(step.dtype)  # the k-th weighs k
-    averaged = _towards(state.averaged.rescaled_subordinator(factor), statistics, share)
-    return OnlineState(
+    # the integral of k dk over the block, in that over all rows averaged
+    share = 1 - (averaged_before / n_averaged) ** 2
+    old = _where(averaged_before == 0, statistics, state.averaged.rescaled_subordinator(factor))
+    averaged = _towards(old, statistics, share)
+    n_stuck = jnp.where(enters & anew, 0, state.n_stuck)
+    n_stuck = jnp.where(waits, n_stuck + n_counted, n_stuck)
+    following = OnlineState(
         _where(moves, candidate, model),
-        _where(usable, statistics, state.statistics),
+        _where(enters, statistics, state.statistics),
         _where(moves, averaged, state.averaged),
-        jnp.where(usable, n_rows, state.n_rows),
-        state.n_updates + usable.astype(jnp.int32),
-        n_averaged,
+        jnp.where(enters, n_rows, state.n_rows),
+        jnp.where(enters, per_row, state.weight_per_row),
+        jnp.where(enters, per_block, state.weight_per_block),
+        state.n_updates + enters.astype(jnp.int32),
+        jnp.where(moves, n_averaged, jnp.where(enters, averaged_before, state.n_averaged)),
         state.n_refused + refused.astype(jnp.int32),
+        jnp.where(moves, 0, n_stuck),
         status,
         weights @ expectations.log_prob,
     )
+    nothing = eqx.tree_at(lambda s: s.log_likelihood, state, jnp.zeros_like(m))
+    return _where(m > 0, following, nothing)
 
 
-def _step(state: OnlineState, n: Array, settings: _Settings) -> Array:
-    """ρ of a block of n rows; 1 for the first."""
-    t = (state.n_updates + 1).astype(n.dtype)
-    decaying = settings.scale * (t + settings.delay) ** -settings.kappa
-    # all rows of the burn-in are seen under one model, so none is worth less than another
-    collecting = (state.n_rows < settings.burn_in) | (state.n_updates == 0)
-    step = jnp.where(collecting, n / (state.n_rows + n), decaying)
+def _running(mean: Array, value: Array, share: Array) -> Array:
+    return mean + share * (value - mean)
+
+
+def _step(before: Array, m: Array, per_row: Array, per_block: Array, settings: _Settings) -> Array:
+    """ρ of a block of m rows after others; 1 for the first."""
+    unit = jnp.maximum(settings.burn_in * per_row, per_block)
+    # a plain mean up to the unit: most rows up to there are seen under one model
+    start, end = jnp.minimum(before, unit), jnp.minimum(before + m, unit)
+    plain = jnp.log1p((end - start) / start)
+    # then ∫ scale (N/u + delay)^(-kappa) dN/u, without a difference of powers
+    since = jnp.maximum(before, unit) / unit + settings.delay
+    growth, left = jnp.log1p((m - (end - start)) / unit / since), 1 - settings.kappa
+    power = jnp.where(left > 0, jnp.expm1(left * growth) / jnp.where(left > 0, left, 1.0), growth)
+    decaying = -jnp.expm1(-plain - settings.scale * since**left * power)
     rate = float(np.log(2)) / settings.half_life
-    forgetful = jnp.expm1(-rate * n) / jnp.expm1(-rate * (state.n_rows + n))
-    return jnp.where(rate > 0, forgetful, step)
+    forgetful = jnp.expm1(-rate * m) / jnp.expm1(-rate * (before + m))
+    return jnp.where(rate > 0, forgetful, decaying)
+
+
+def _centred(
+    model: NormalMixture,
+    rows: Float[Array, "n d"],
+    expectations: PosteriorMoments,
+    weights: Float[Array, " n"],
+) -> MixtureStatistics:
+    """Sums over the rows about their mean with weights E 1/Y."""
+    w = weights * expectations.inverse_y
+    centre = model.mu + w @ (rows - model.mu[None, :]) / jnp.sum(w)
+    return MixtureStatistics.from_rows(rows, expectations, weights, centre)
+
+
+def _size(
+    model: NormalMixture, rows: Float[Array, "n d"], expectations: PosteriorMoments
+) -> Float[Array, " n"]:
+    """√Y and the squares over Y that a row adds to the statistics, in units of the model."""
+    squares = (rows - model.mu[None, :]) ** 2 / model.joint.dispersion.diagonal()[None, :]
+    return jnp.sqrt(expectations.y) + expectations.inverse_y * jnp.mean(squares, axis=1)
+
+
+def _size_of(model: NormalMixture, statistics: MixtureStatistics) -> Array:
+    """About the mean size of the rows, by their mean statistics; 0 of none."""
+    squares = jnp.diagonal(statistics.xx_inverse_y)
+    squares = squares + statistics.inverse_y * (statistics.origin - model.mu) ** 2
+    return jnp.sqrt(statistics.y) + jnp.mean(squares / model.joint.dispersion.diagonal())
+
+
+def _is_alone(size: Float[Array, " n"], n_counted: Array) -> Array:
+    """Whether one row hides the others of its block, if there are any."""
+    largest, others = jnp.max(size), (n_counted - 1).astype(size.dtype)
+    return (others > 0) & _is_hidden(largest, jnp.maximum(jnp.sum(size) - largest, others))
+
+
+def _is_hidden(large: Array, small: Array) -> Array:
+    """Whether beside the one size the other is rounding; under the model sizes are about 1."""
+    return _ROUNDING * jnp.finfo(large.dtype).eps * large > jnp.maximum(small, 1.0)
 
 
 def _mean(sums: MixtureStatistics) -> MixtureStatistics:
@@ -325,9 +439,12 @@ def _mean(sums: MixtureStatistics) -> MixtureStatistics:
 def _towards(
     old: MixtureStatistics, new: MixtureStatistics, step: Float[Array, ""]
 ) -> MixtureStatistics:
-    """(1 - step) old + step new, about their common origin."""
-    moved = jax.tree.map(lambda a, b: a + step * (b - a), old, new)
-    return eqx.tree_at(lambda s: s.origin, moved, old.origin)
+    """(1 - step) old + step new, both of rows about their centre, about the centre of the whole."""
+    share = step * new.inverse_y
+    share = share / (share + (1 - step) * old.inverse_y)
+    centre = old.origin + share * (new.origin - old.origin)
+    mixed = jax.tree.map(lambda a, b: a + step * (b - a), old.moved(centre), new.moved(centre))
+    return eqx.tree_at(lambda s: s.origin, mixed, centre)
 
 
 def _gauge_factor(fitted: NormalMixture, statistics: MixtureStatistics) -> Float[Array, ""]:
@@ -340,9 +457,10 @@ def _gauge_factor(fitted: NormalMixture, statistics: MixtureStatistics) -> Float
 
 
 def _is_resolved(fitted: NormalMixture, statistics: MixtureStatistics) -> Array:
-    """Whether Σ is more than the rounding of the sums it is a difference of."""
-    raw = jnp.diagonal(statistics.xx_inverse_y) / statistics.n
-    return jnp.all(jnp.diagonal(fitted.L_Sigma) ** 2 > _ROUNDING * jnp.finfo(raw.dtype).eps * raw)
+    """Whether Σ is more than the rounding of the rows, and of the sums it is a difference of."""
+    eps = jnp.finfo(fitted.mu.dtype).eps
+    raw = jnp.diagonal(statistics.xx_inverse_y) + statistics.inverse_y * eps * statistics.origin**2
+    return jnp.all(jnp.diagonal(fitted.L_Sigma) ** 2 > _ROUNDING * eps * raw / statistics.n)
 
 
 def _all_finite(tree: NormalMixture | MixtureStatistics) -> Array:
