@@ -287,6 +287,7 @@ def _read(name: str) -> Sample:
             f"{error}, and no bundled data set of that name "
             f"(bundled: {', '.join(datasets.names())})"
         ) from None
+    _load_jax()  # with which the check of normix_mixtures comes
     check_sample(table)
     return Sample(table.values, table.columns, _describe(table))
 

@@ -35,8 +35,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from normix_mixtures import dependent_column
-
 _MISSING: Final = frozenset(
     {"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", ".", "?"}
 )
@@ -281,6 +279,8 @@ def check_sample(table: Table) -> None:
         raise TableError(
             f"{table.source}, column {name!r}: constant ({value:g} in every row); remove it"
         )
+    from normix_mixtures import dependent_column
+
     dependent = dependent_column(values)
     if dependent is not None:
         name = table.columns[dependent]
