@@ -15,10 +15,11 @@ Tree = TypeVar("Tree")
 
 
 def _axes_of(value: Any) -> frozenset[str]:
-    aval = value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    typeof = getattr(jax, "typeof", lambda _: None)
+    aval = value if isinstance(value, jax.ShapeDtypeStruct) else typeof(value)
     of_axes = getattr(aval, "manual_axis_type", None)  # vma before JAX 0.10
-    found: frozenset[str] = getattr(aval, "vma", None) if of_axes is None else of_axes.varying
-    return found or frozenset()
+    found = getattr(aval, "vma", None) if of_axes is None else of_axes.varying
+    return frozenset(found or ())
 
 
 def varying_like(tree: Tree, *others: Any) -> Tree:
@@ -34,9 +35,10 @@ def varying_like(tree: Tree, *others: Any) -> Tree:
 def _cast(value: Any, axes: tuple[str, ...]) -> Any:
     if not axes:
         return value
-    if hasattr(jax.lax, "pcast"):
-        return jax.lax.pcast(value, axes, to="varying")
-    return jax.lax.pvary(value, axes)
+    lax: Any = jax.lax
+    if hasattr(lax, "pcast"):
+        return lax.pcast(value, axes, to="varying")
+    return lax.pvary(value, axes)  # before pcast
 
 
 def error_if(tree: Tree, wrong: Any, message: str) -> Tree:

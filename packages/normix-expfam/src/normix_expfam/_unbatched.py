@@ -97,7 +97,8 @@ def require_unbatched(module: Unbatched, method: str) -> None:
 
 
 def _batched_field(module: Any) -> tuple[str, int, tuple[int, ...]] | None:
-    for name, axes in _axes_of_fields(type(module)):
+    cls: Any = type(module)
+    for name, axes in _axes_of_fields(cls):
         value = module.__dict__.get(name)
         if isinstance(value, Unbatched):
             found = _batched_field(value)

@@ -244,8 +244,8 @@ class MixtureLaw(Unbatched):
         found = posterior(*self.joint.subordinator_as_gig(), *self._whitened(x[None, :]))
         p, a, b = (value[0] for value in found)
         if is_concrete(p, b):
-            require(np.asarray(b) > 0 or np.asarray(p) > 0, owner, "x", "not be μ, where the density is infinite", x,
-                    "take another point")  # fmt: skip
+            require(np.asarray(b) > 0 or np.asarray(p) > 0, owner, "x",
+                    "not be μ, where the density is infinite", x, "take another point")  # fmt: skip
         return GeneralizedInverseGaussian(p, a, b, check=False)
 
     def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:

@@ -273,8 +273,8 @@ class NormalMixture(MixtureLaw):
 def _spread(owner: str, value: ArrayLike) -> Array:
     (spread,) = scalars(owner, spread=value)
     if is_concrete(spread):
-        require(np.isfinite(spread) & (np.asarray(spread) > 0), owner, "spread", "be finite and > 0",
-                spread, "it is Var Y / (E Y)²")  # fmt: skip
+        require(np.isfinite(spread) & (np.asarray(spread) > 0), owner, "spread",
+                "be finite and > 0", spread, "it is Var Y / (E Y)²")  # fmt: skip
     return spread
 
 

@@ -28,7 +28,7 @@ def check_scipy(dist: ExponentialFamily, x: ArrayLike, *, rtol: float = 1e-6) ->
         frozen = both.to_scipy()
     except NotImplementedError:
         return
-    density = getattr(frozen, "logpdf", getattr(frozen, "logpmf", None))
+    density: Any = getattr(frozen, "logpdf", getattr(frozen, "logpmf", None))
     require_holds(dist, "to_scipy gives a frozen distribution", density is not None, frozen,
                   "to_scipy")  # fmt: skip
     x = jnp.asarray(x)
