@@ -15,7 +15,8 @@ Tree = TypeVar("Tree")
 
 
 def _axes_of(value: Any) -> frozenset[str]:
-    aval = value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    typeof = getattr(jax, "typeof", lambda _: None)
+    aval = value if isinstance(value, jax.ShapeDtypeStruct) else typeof(value)
     of_axes = getattr(aval, "manual_axis_type", None)  # vma before JAX 0.10
     found = getattr(aval, "vma", None) if of_axes is None else of_axes.varying
     return frozenset(found or ())
@@ -37,7 +38,7 @@ def _cast(value: Any, axes: tuple[str, ...]) -> Any:
     lax: Any = jax.lax
     if hasattr(lax, "pcast"):
         return lax.pcast(value, axes, to="varying")
-    return lax.pvary(value, axes)  # the older name of the same
+    return lax.pvary(value, axes)  # before pcast
 
 
 def error_if(tree: Tree, wrong: Any, message: str) -> Tree:
