@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status
+from normix_fit._coordinates import slice_of
 from normix_fit._standard_errors import (
     _information,
     _log_likelihood,
     _origin,
-    _slice,
     _whitened,
 )
 from normix_mixtures import NormalInverseGaussian, to_generalized_hyperbolic
@@ -69,7 +69,7 @@ def differences(gradient, u, step):
 def test_the_information_agrees_with_differences_of_the_gradient(fitted):
     result, X = fitted
     model = result.model
-    law, (skew, Z), w = _slice(model, ()), _whitened(model, jnp.asarray(X)), jnp.ones(N)
+    law, (skew, Z), w = slice_of(model, ()), _whitened(model, jnp.asarray(X)), jnp.ones(N)
     origin = _origin(model)
     gradient = jax.jit(jax.grad(lambda u: _log_likelihood(law, skew, u, Z, w)))
     found = np.asarray(_information(law, skew, Z, w, origin))
