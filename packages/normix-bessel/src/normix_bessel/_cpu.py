@@ -31,6 +31,10 @@ _CHUNK = 1 << 21  # elements x nodes held at once
 _SMALLEST_GAP = 1e-300
 
 
+_LEAST_OF_KVE = 1e-300  # below, SciPy's K_0 is inf
+_BOTH_TERMS = 20.0  # u log(2/z) from which e^-ux is 1e-17 of e^ux
+
+
 def _asinh_ratio(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     """asinh(v/z), also where v/z overflows."""
     return np.where(v > z, np.log(v + np.hypot(v, z)) - np.log(z), np.arcsinh(np.minimum(v, z) / z))
@@ -49,14 +53,38 @@ def _debye(v: np.ndarray, z: np.ndarray) -> np.ndarray:
 def _recurrence(v: np.ndarray, z: np.ndarray) -> np.ndarray:
     steps = np.floor(v)
     low = v - steps
-    start = special.kve(low, z)
-    log_value = np.log(start)
-    rho = low + (z / 2) * (special.kve(1 - low, z) / start)
+    # NumPy may take a subnormal 2/z for inf, but not its logarithm in parts
+    x = np.log(2.0) - np.log(z)
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = special.kve(low, z)
+        ratio = (z / 2) * (special.kve(1 - low, z) / start)
+        log_value = np.log(start)
+    tiny = z < _LEAST_OF_KVE
+    log_value[tiny] = _log_kv_near_zero(low[tiny], x[tiny])
+    ratio[tiny] = special.gamma(1 + low[tiny]) / 2 * np.exp(low * x - log_value)[tiny] - low[tiny]
+    rho = low + ratio
     for j in range(int(np.max(steps, initial=0))):
         active = j < steps
-        log_value = np.where(active, log_value + np.log(2 / z) + np.log(rho), log_value)
+        log_value = np.where(active, log_value + x + np.log(rho), log_value)
         rho = (low + j + 1) + (z / 2) ** 2 / rho
     return log_value
+
+
+def _log_kv_near_zero(u: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """log K_u(z) for 0 <= u < 1 and z so small that z² is 0, from x = log(2/z).
+
+    K_u = (Γ(u) e^ux + Γ(-u) e^-ux) / 2, by DLMF 10.27.4 and 10.25.2. Where the second term counts u
+    is small, and the sum is the root of πu / sin πu times sinh(u t)/u, u t = u x + log Γ(1+u) - ...
+    """
+    first = special.gammaln(1 + u) + u * x - np.log(2 * np.where(u > 0, u, 1.0))
+    near = np.where(u * x < _BOTH_TERMS, u, 0.0)
+    t = x - np.euler_gamma
+    for k in range(3, 15, 2):
+        t = t - special.zeta(k) / k * near ** (k - 1)
+    y = near * t
+    log_sinhc = np.log(np.where(y > 0, np.sinh(y) / np.where(y > 0, y, 1.0), 1.0))
+    both = np.log(t) + log_sinhc - np.log(np.sinc(near)) / 2
+    return np.where(u * x < _BOTH_TERMS, both, first)
 
 
 def _by_quadrature(v: np.ndarray, z: np.ndarray) -> np.ndarray:

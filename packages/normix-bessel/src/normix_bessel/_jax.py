@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from . import _saddle, _small_argument, _small_order, _uniform
 from ._moments import KvMoments
 from ._regimes import Elementwise, Results, chosen, gathered
+from ._subnormal import is_subnormal
 
 
 def _fold(v: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -29,7 +30,8 @@ def _odd(v: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _regular(v: jax.Array, z: jax.Array) -> jax.Array:
-    return jnp.isfinite(v) & jnp.isfinite(z) & (z > 0)
+    positive = (z > 0) | is_subnormal(z)
+    return jnp.isfinite(v) & jnp.isfinite(z) & positive
 
 
 def _inside(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

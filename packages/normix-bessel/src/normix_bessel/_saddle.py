@@ -29,6 +29,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ._subnormal import in_least_units, is_subnormal, least_exponent
+
 _BLOCK = 6  # nodes per loop step; f and g are taken afresh at each block
 
 
@@ -134,7 +136,10 @@ def saddle_point(v: jax.Array, z: jax.Array) -> jax.Array:
     wide = v.dtype == jnp.float64
     tiny, shift = (2.0**-500, 440) if wide else (2.0**-62, 30)
     small = (z < tiny) & (v > 1)
-    quotient = v * (1 + v / (jnp.hypot(v, z) + z)) / (z * jnp.where(small, 2.0**shift, 1.0))
+    scaled = z * jnp.where(small, 2.0**shift, 1.0)
+    of_subnormal = in_least_units(z) * 2.0 ** (shift + least_exponent(z.dtype))
+    scaled = jnp.where(is_subnormal(z) & small, of_subnormal, scaled)
+    quotient = v * (1 + v / (jnp.hypot(v, z) + z)) / scaled
     return jnp.log1p(quotient) + jnp.where(small, shift * math.log(2), 0.0).astype(v.dtype)
 
 

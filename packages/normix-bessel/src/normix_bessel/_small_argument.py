@@ -19,10 +19,13 @@ Within a piece of fixed n and fixed sign of u all of it is smooth in v and x, so
 derivatives come by differentiating it.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from ._subnormal import in_least_units, is_subnormal, least_exponent
 
 ORDER_LIMIT = 7.0
 """The series serves |v| < ORDER_LIMIT and z < ARGUMENT_LIMIT, as docs/bessel.md measures."""
@@ -65,7 +68,7 @@ class _Ladder(NamedTuple):
     log_kv: jax.Array
     up: jax.Array  # (z/2) K_{v+1} / K_v
     down: jax.Array  # (z/2) K_{v-1} / K_v
-    down_over_q: jax.Array  # (2/z) K_{v-1} / K_v
+    lower: jax.Array  # K_{v-1} / K_v
     down_before: jax.Array  # (z/2) K_{v-2} / K_{v-1}
     cross: jax.Array  # q (1 - K_{v+1} K_{v-1} / K_v²)
     both: jax.Array  # up + down, even in v also in its rounding near v = 0
@@ -136,7 +139,9 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
     # K_{u+1} ~ e^{ux}: the power of z leaves the logarithm before it is differentiated
     log_kv = jnp.where(n == 0, m * x + jnp.log(total), v * x + jnp.log(tilted_up))
     up, down = tilt * tilted_up / total, total_down / total
-    down_over_q = down / q
+    half = jnp.exp(-x)
+    # q underflows long before z does, and where z does not K_{v-1} / K_v is a number
+    lower = down * jnp.exp(x)
     # order u - 1, by evenness: ρ_{1-u} = (1 - u) + q / ρ_{-u} with ρ_{-u} = down
     down_before = (1 - u) + q / down
     cross = q - up * down
@@ -153,7 +158,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
         product = jnp.where(j > 0, product * up, product)
         step = (
             *(1 / up_next, q / up_next, product, up_next),
-            *(down_next, inverse, down, q - up_next * down_next, up_next + down_next),
+            *(down_next, half * inverse, down, q - up_next * down_next, up_next + down_next),
         )
         return tuple(jnp.where(j < n, new, old) for new, old in zip(step, carry, strict=True))
 
@@ -161,7 +166,7 @@ def _ladder(v: jax.Array, x: jax.Array) -> _Ladder:
         0,
         int(ORDER_LIMIT),
         climb,
-        (up_inverse, up_inverse_q, one, up, down, down_over_q, down_before, cross, both),
+        (up_inverse, up_inverse_q, one, up, down, lower, down_before, cross, both),
     )
     return _Ladder(log_kv + jnp.log(product), up, *rest)
 
@@ -177,20 +182,27 @@ def _curvature(v: jax.Array, x: jax.Array) -> tuple[_Ladder, _Ladder, jax.Array]
     return ladder, slope, bend.log_kv
 
 
+def _log_two_over(z: jax.Array) -> jax.Array:
+    """log(2/z) for z > 0, subnormal or not."""
+    subnormal = is_subnormal(z)
+    of_subnormal = (1 - least_exponent(z.dtype)) * math.log(2) - jnp.log(in_least_units(z))
+    return jnp.where(subnormal, of_subnormal, jnp.log(2 / jnp.where(subnormal, 1.0, z)))
+
+
 def value(v: jax.Array, z: jax.Array) -> tuple[jax.Array]:
     """log(e^z K_v(z)), 0 <= v < ORDER_LIMIT, 0 < z < ARGUMENT_LIMIT."""
-    return (_ladder(v, jnp.log(2 / z)).log_kv + z,)
+    return (_ladder(v, _log_two_over(z)).log_kv + z,)
 
 
 def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """(log(e^z K), ∂v, ∂z)."""
-    ladder, slope = _slope(v, jnp.log(2 / z))
+    ladder, slope = _slope(v, _log_two_over(z))
     return ladder.log_kv + z, slope.log_kv, 1 - ladder.both / z
 
 
 def hessian(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """(log(e^z K), ∂v, ∂z, ∂²v, ∂v∂z, ∂²z); the last is Var cosh t, in terms that do not cancel."""
-    ladder, slope, dvv = _curvature(v, jnp.log(2 / z))
+    ladder, slope, dvv = _curvature(v, _log_two_over(z))
     up, down = ladder.up, ladder.down
     q = z * z / 4
     var_up = up * (1 + q / up - down)
@@ -207,25 +219,25 @@ def _means(v: jax.Array, z: jax.Array, ladder: _Ladder, slope: _Ladder) -> tuple
     u = slope.log_kv - jnp.log(sum_vw / z)
     return (
         *(ladder.log_kv + z, u),
-        *(2 * ladder.up / sum_vw, sum_vw * ladder.down_over_q / 2),
+        *(2 * ladder.up / sum_vw, sum_vw / z * ladder.lower),
     )
 
 
 def mean(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """log(e^z K) and the means of u, f, g (`KvMoments`)."""
-    log_kve, u, exp_up, exp_down = _means(v, z, *_slope(v, jnp.log(2 / z)))
+    log_kve, u, exp_up, exp_down = _means(v, z, *_slope(v, _log_two_over(z)))
     return log_kve, u, exp_up - 1 - u, exp_down - 1 + u
 
 
 def covariance(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     """log(e^z K), the means of u, f, g, and their covariances uu, uf, ug, ff, fg, gg."""
-    ladder, slope, uu = _curvature(v, jnp.log(2 / z))
+    ladder, slope, uu = _curvature(v, _log_two_over(z))
     log_kve, u, exp_up, exp_down = _means(v, z, ladder, slope)
     # covariances with e^u and e^-u first, f and g by linearity
     q = z * z / 4
     sum_vw = v + jnp.hypot(v, z)
     up_u = 2 * slope.up / sum_vw
-    down_u = sum_vw * slope.down_over_q / 2
+    down_u = sum_vw / z * slope.lower
     up_up = exp_up**2 * (1 + q / ladder.up - ladder.down) / ladder.up
     down_down = exp_down**2 * (ladder.down_before - ladder.down) / ladder.down
     up_down = ladder.cross / q
