@@ -1,5 +1,7 @@
 """In a process that has no float64: `uv run nox -s float32`."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,3 +50,13 @@ def test_moments_are_finite_and_float32():
     for leaf in jax.tree.leaves(got):
         assert leaf.dtype == jnp.float32
         assert bool(jnp.isfinite(leaf).all())
+
+
+def test_subnormal_arguments_are_no_zeros():
+    z = np.float32(1e-40)
+    x = np.log(2.0) - np.log(float(z))
+    assert log_kv(np.float32(0), z) == pytest.approx(np.log(x - np.euler_gamma), rel=3e-7)
+    assert log_kv(np.float32(1), z) == pytest.approx(x - np.log(2.0), rel=3e-7)
+    assert log_kv(np.float32(20), z) == pytest.approx(
+        20 * x + math.lgamma(20) - np.log(2.0), rel=3e-7
+    )

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -121,3 +122,39 @@ def test_float32_is_right_to_1e6(reference):
     assert got.dtype == jnp.float32
     scale = np.maximum(np.maximum(1.0, np.abs(expected)), np.hypot(v, z))
     assert np.max(np.abs(np.asarray(got, np.float64) - expected) / scale) <= 1e-6
+
+
+def _near_zero(v, z):
+    """log K_v(z) at z² = 0: (Γ(v) (2/z)^v + Γ(-v) (z/2)^v) / 2, at v = 0 log(2/z) - γ."""
+    with mp.workdps(80):
+        v, z = mpf(v), mpf(z)
+        x = mp.log(2 / z)
+        if v == 0:
+            return mp.log(x - mp.euler)
+        rising = mp.gamma(v) * mp.exp(v * x)
+        falling = 0 if v == int(v) else mp.gamma(-v) * mp.exp(-v * x)
+        return mp.log((rising + falling) / 2)
+
+
+@pytest.mark.parametrize("backend", ["jax", "cpu"])
+def test_subnormal_arguments_are_no_zeros(backend):
+    """XLA takes them for 0 in every operation, SciPy's K is inf."""
+    v = np.array([0.0, 1e-9, 1e-4, 0.02, 0.3, 0.5, 0.97, 1.0, 2.5, 6.0, 20.0, 1e3])[:, None]
+    z = np.array([5e-324, 1e-320, 1e-310, 2.2e-308, 3e-308, 1e-301])
+    got = np.asarray(log_kv(v, z, backend=backend))
+    for row, order in zip(got, v[:, 0], strict=True):
+        for value, argument in zip(row, z, strict=True):
+            exact = _near_zero(order, argument)
+            assert abs(float(mpf(float(value)) - exact)) <= 1e-15 * max(1, float(exact)), (
+                order,
+                argument,
+            )
+
+
+def test_slopes_in_the_order_exist_at_subnormal_arguments():
+    for order, argument in [(0.02, 1e-310), (3.0, 5e-324), (20.0, 1e-310)]:
+        with mp.workdps(80):
+            h = mpf(10) ** -25
+            rise = _near_zero(order + h, argument) - _near_zero(order - h, argument)
+            exact = float(rise / (2 * h))
+        assert jax.grad(log_kv)(order, argument) == pytest.approx(exact, rel=1e-14)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, solve_gig
+from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, gig_moments, solve_gig
 
 pytestmark = pytest.mark.float32
 
@@ -53,3 +53,10 @@ def test_solutions_at_a_limit_are_exactly_there():
     found = solve_gig(jnp.stack([log_y, jnp.float32(0.9), y]))
     assert (found.b, found.p.dtype) == (0.0, jnp.float32)
     np.testing.assert_allclose(found.p, 2.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("p", "slope"), [(-0.5, -5.0e7), (0.5, -5.0e27), (-1.5, -5.0e-13)])
+def test_slopes_in_a_where_the_product_of_a_and_b_underflows(p, slope):
+    """∂ψ/∂a = -E Y/2, in closed form at half-integer order; ab = 1e-40."""
+    law = jax.grad(lambda a: gig_moments(jnp.float32(p), a, jnp.float32(1e-12)).log_partition)
+    np.testing.assert_allclose(law(jnp.float32(1e-28)), slope, rtol=3e-6)

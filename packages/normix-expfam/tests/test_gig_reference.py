@@ -294,3 +294,10 @@ def test_third_derivatives_are_symmetric_and_agree_forward_and_reverse():
     third = np.asarray(jax.jacfwd(jax.hessian(psi))(q))
     np.testing.assert_allclose(third, third.transpose(2, 1, 0), rtol=1e-11)
     np.testing.assert_allclose(third, jax.jacrev(jax.hessian(psi))(q), rtol=1e-11)
+
+
+@pytest.mark.parametrize(("p", "slope"), [(-0.5, -5e19), (0.5, -5e199), (-1.5, -5e-161)])
+def test_slopes_in_a_where_the_product_of_a_and_b_underflows(p, slope):
+    """∂ψ/∂a = -E Y/2, in closed form at half-integer order; ab = 1e-360."""
+    got = jax.grad(lambda a: gig_moments(p, a, 1e-160).log_partition)(1e-200)
+    np.testing.assert_allclose(got, slope, rtol=1e-13)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,9 @@ def fit(
         starts = default_starts(_family(family), X, weights, n_starts)
         result = fitter.fit(starts, X, weights)
         if n_starts == 1 and is_suspect(result, X, weights):
-            others = default_starts(_family(family), X, weights, _STARTS)[1:]
+            _, *others = default_starts(_family(family), X, weights, _STARTS)
+            if not isinstance(fitter.fixed, Mapping):  # names hold what the first start has
+                others = [start.with_fixed_of(starts[0], fitter.fixed) for start in others]
             result = _better(result, fitter.fit(others, X, weights))
     return dataclasses.replace(
         result, elapsed=time.perf_counter() - began, compile_seconds=seconds_covered(spans)

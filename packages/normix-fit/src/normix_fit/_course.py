@@ -92,7 +92,7 @@ class Course:
 
     def finished(self) -> State:
         """The state with whole histories, and a place more."""
-        room = np.full(1, np.nan)
+        room = np.zeros(1)
         count = int(self.state.taken)
         parts = [
             np.concatenate([*past, np.asarray(now)[:count], room])
