@@ -59,8 +59,9 @@ def characteristic(
     square = float(jnp.finfo(phase.dtype).max) ** 0.8
     last = _VANISHED * (_VANISHED + w) / jnp.where(b > 0, b, 1.0)
     square = jnp.where(b > 0, jnp.minimum(square, last), square)
-    size = jnp.maximum(jnp.max(jnp.abs(turned), axis=-1), jnp.abs(drift))
-    unit = jax.lax.stop_gradient(jnp.maximum(size / jnp.sqrt(square), 1.0))
+    # t enters squared through Lᵀt, and as it is through tᵀγ
+    beyond = jnp.max(jnp.abs(turned), axis=-1) / jnp.sqrt(square)
+    unit = jax.lax.stop_gradient(jnp.maximum(jnp.maximum(beyond, jnp.abs(drift) / square), 1.0))
     near = turned / unit[..., None]
     s = jax.lax.complex(-jnp.sum(near * near, axis=-1) / 2, drift / unit)
     found = log_laplace(p, a, b, s)
