@@ -98,7 +98,9 @@ class Frame(eqx.Module):
     ) -> Float[np.ndarray, " k"]:
         """∇ log f of a mean row at u, from the mean statistics η of the E-step under that model."""
         d = self.mu.shape[0]
-        m, g, C, law, slope = (np.asarray(part, np.float64) for part in _parts(self, u))
+        m, g, C, law, slope = (
+            np.asarray(part, np.float64) for part in _parts(self, jnp.asarray(u, self.mu.dtype))
+        )
         whiten = scipy.linalg.inv(np.asarray(self.K, np.float64))
         centre = np.asarray(self.mu, np.float64)
         log_y, inverse_y, y = eta[:3]
