@@ -198,3 +198,12 @@ def test_units_whose_square_is_no_number(name, scale):
     assert result.status == expected.status
     total = result.log_likelihood + N * np.log(scale)
     assert total == pytest.approx(expected.log_likelihood, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nig", "ninvg"])
+def test_an_atom_of_equal_rows_is_no_maximum(name):
+    """Half of the rows are equal: the density there grows without bound as Σ and γ shrink."""
+    X = (np.random.default_rng(2).random((200, 2)) < 0.3).astype(float)
+    result = fit(X, name)
+    assert not result.comparable
+    assert not result.converged

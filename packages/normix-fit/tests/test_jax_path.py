@@ -1,4 +1,8 @@
-"""On the JAX backend no code of scipy runs, beyond what JAX itself loads."""
+"""On the JAX backend EM runs no code of scipy, beyond what JAX itself loads.
+
+The gradient is tested and L-BFGS runs on the host, by SciPy: `convergence="parameters"` does
+without both.
+"""
 
 import pytest
 
@@ -9,7 +13,7 @@ from normix_fit import MiniBatchEMFitter, fit
 X = jax.random.laplace(jax.random.key(0), (300, 2))
 """
 ON_JAX = """
-result = fit(X, "nig")
+result = fit(X, "nig", convergence="parameters")
 result.standard_errors(X), result.summary()
 MiniBatchEMFitter(n_passes=1).fit(result.model, X)
 """

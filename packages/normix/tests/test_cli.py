@@ -547,6 +547,14 @@ def test_a_setting_that_jax_refuses_is_one_sentence_and_exit_code_2():
     _assert_one_sentence(done.stderr, ["JAX cannot start", "perhaps"])
 
 
+@pytest.fixture
+def heeding_interrupts():
+    """A shell starts a job in the background with interruptions ignored, and so its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 _AT = """
 import os, signal, sys, threading
 from normix import cli
@@ -564,6 +572,7 @@ raise SystemExit(cli.main())
 
 
 @_POSIX
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("module", ["numpy", "csv", "jax._src.lib", "normix_mixtures"])
 def test_an_interruption_while_modules_load_ends_in_one_line(tmp_path, module):
     out = tmp_path / "out"
@@ -579,6 +588,7 @@ def test_an_interruption_while_modules_load_ends_in_one_line(tmp_path, module):
 
 
 @_POSIX
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_an_interruption_during_the_fit_leaves_no_file(tmp_path):
     out = tmp_path / "out"
     running = subprocess.Popen(
@@ -597,6 +607,7 @@ def test_an_interruption_during_the_fit_leaves_no_file(tmp_path):
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_an_interruption_waits_for_the_files():
     finished = []
 

@@ -14,7 +14,9 @@ C_dd² and has its maximum at 0, where no digits are left: ascents end at C_dd²
 its curvature is of order C_dd².
 
 The gradient is that of the complete-data likelihood (Fisher's identity: Dempster, Laird & Rubin
-1977), so an evaluation is an E-step, and the program of the EM loop does it.
+1977), so an evaluation is an E-step, and the program of the EM loop does it. All else,
+the test of the gradient at the end of EM included, is done on the host by NumPy and SciPy, which
+need no compilation.
 """
 
 import contextlib
@@ -25,8 +27,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 from jaxtyping import Array, Float
 
 from normix_expfam import gig_moments
@@ -52,6 +52,8 @@ class Frame(eqx.Module):
     @classmethod
     def at_model(cls, model: NormalMixture, fixed: Collection[str]) -> "Frame":
         """With the model at u = 0."""
+        import scipy.linalg
+
         L = np.asarray(model.joint.dispersion.cholesky(), np.float64)
         whitened = scipy.linalg.solve_triangular(L, np.asarray(model.gamma, np.float64), lower=True)
         s = np.linalg.norm(whitened)
@@ -97,6 +99,8 @@ class Frame(eqx.Module):
         self, u: Float[np.ndarray, " k"], eta: Float[np.ndarray, " e"]
     ) -> Float[np.ndarray, " k"]:
         """∇ log f of a mean row at u, from the mean statistics η of the E-step under that model."""
+        import scipy.linalg
+
         d = self.mu.shape[0]
         m, g, C, law, slope = (
             np.asarray(part, np.float64) for part in _parts(self, jnp.asarray(u, self.mu.dtype))
@@ -211,6 +215,8 @@ def ascend(
         most: evaluations.
         gain_tol: nats; the ascent ends when it gains less in a step.
     """
+    import scipy.optimize
+
     frame = Frame.at_model(start.model, fixed)
     free = free_coordinates(frame.law, start.model.dimension, fixed)
     # in these units the curvature is of order 1

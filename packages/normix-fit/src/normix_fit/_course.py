@@ -16,6 +16,7 @@ from ._several import advanced
 _PATIENCE = 60  # evaluations of EM before an ascent
 _SHORT = 100.0  # of gain_tol: most that the gradient may leave unexplained
 _WORTH = 10.0  # of gain_tol: least gain of an ascent after which EM is tried again
+_COLLAPSED = 1e-4  # √(Σ_jj + γ_j²) in the spread of the bulk of a column: an atom of equal rows
 
 
 class Course:
@@ -89,6 +90,10 @@ class Course:
             self.over = not tired
         if tired and not self.over:
             self._ascend()
+        if int(self.state.status) in (RUNNING, Status.CONVERGED) and self._is_collapsed():
+            # a step gains little; all steps together gain without bound
+            self.state = self.state._replace(status=jnp.int32(Status.SINGULAR_DISPERSION))
+            self.over = True
 
     def finished(self) -> State:
         """The state with whole histories, and a place more."""
@@ -123,6 +128,11 @@ class Course:
         # the second cycle's statistics are not those under the model
         self._before += 1
         return self._evaluated(self.state.model)[0]
+
+    def _is_collapsed(self) -> bool:
+        model = self.state.model
+        squares = model.joint.dispersion.diagonal() + model.gamma**2
+        return float(jnp.min(squares)) < _COLLAPSED**2
 
     def _is_short(self) -> bool:
         rest = unexplained(self._point(), float(self._data.total), self._held)
