@@ -288,7 +288,7 @@ class CoarseInSingle(Rayleigh):
     ids=lambda value: value.__name__ if isinstance(value, type) else value.split(" =")[0],
 )
 def test_a_wrong_family_is_found_and_the_law_is_named(family, law, message):
-    with pytest.raises(AssertionError, match=rf"^{family.__name__}\(2\.0\): {message}"):
+    with pytest.raises(AssertionError, match=rf"^{family.__name__}(\(2\.0\))?: {message}"):
         LAWS[law](family(2.0))
 
 
