@@ -168,7 +168,8 @@ class JointNormalMixture(ExponentialFamily):
         d = dimension_of(theta.shape[0])
         normal, gig = cls._parts_of_theta(theta)
         psi = cls.subordinator_family.from_gig(*gig).log_partition()
-        half_log_det = jnp.linalg.slogdet(normal.sigma)[1] / 2
+        # nan, unlike a determinant, where the dispersion is not positive definite
+        half_log_det = jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(normal.sigma))))
         return psi + half_log_det + normal.mu @ theta[3 : 3 + d]
 
     @classmethod
