@@ -6,12 +6,14 @@ a step of μ is one of Σ, however far the maximum. Coordinates are therefore th
 
     K = L Q diag(1, ..., 1, √(1 + s²)),   Qᵀ L⁻¹γ = s e_d,   K Kᵀ = Σ + γ γᵀ,
 
-in which rows have unit spread whichever of γ and Σ makes it: μ + K m, γ + K g, Σ = K C Cᵀ Kᵀ with
+in which rows have unit spread whichever of γ and Σ makes it: γ + K g, Σ = K C Cᵀ Kᵀ, and
+μ + K (m - g), so that m moves the rows and g their skewness alone, or μ + K m where μ is held. Here
 C = diag(1, ..., 1, 1/√(1 + s²)) + T off the diagonal and times exp(T_jj) on it, and the
 subordinator on its slice. A step of length 1 is a large one for every law. The likelihood of rows
 on one side of a plane may be the higher the less noise C_dd there is along γ. It is smooth in
 C_dd² and has its maximum at 0, where no digits are left: ascents end at C_dd² = √ε. In logarithms
-its curvature is of order C_dd².
+its curvature is of order C_dd². Next to the normal distribution, where Var Y is 1/w, that of g and
+of the subordinator is of order 1/w².
 
 The gradient is that of the complete-data likelihood (Fisher's identity: Dempster, Laird & Rubin
 1977), so an evaluation is an E-step, and the program of the EM loop does it. All else,
@@ -44,6 +46,7 @@ class Frame(eqx.Module):
     """Coordinates u = (m, g, T by rows, two of the slice) about a model in the gauge."""
 
     law: Slice
+    pinned: bool = eqx.field(static=True)  # whether μ is held
     mu: Float[Array, " d"]
     K: Float[Array, "d d"]
     skew: Float[Array, ""]  # γ = skew · K e_d
@@ -68,8 +71,8 @@ class Frame(eqx.Module):
         law = slice_of(model, fixed)
         dtype = model.mu.dtype
         return cls(
-            law, model.mu, jnp.asarray(K, dtype), jnp.asarray(s / np.hypot(1, s), dtype),
-            jnp.asarray(1 / (1 + s * s), dtype),
+            law, "mu" in fixed, model.mu, jnp.asarray(K, dtype),
+            jnp.asarray(s / np.hypot(1, s), dtype), jnp.asarray(1 / (1 + s * s), dtype),
         )  # fmt: skip
 
     @property
@@ -77,9 +80,8 @@ class Frame(eqx.Module):
         """How far down each coordinate may go."""
         d, noise = self.mu.shape[0], float(self.noise)
         lowest = np.full(2 * d + d * (d + 1) // 2 + 2, -_LONGEST)
-        lowest[-3] = max(
-            -_LONGEST, min(0.0, np.log(np.sqrt(np.finfo(self.mu.dtype).eps) / noise) / 2)
-        )
+        least = np.sqrt(np.finfo(self.mu.dtype).eps)
+        lowest[-3] = np.clip(np.log(least / noise) / 2, -_LONGEST, 0.0)
         return lowest
 
     @property
@@ -88,6 +90,10 @@ class Frame(eqx.Module):
         d = self.mu.shape[0]
         curvature = np.ones(2 * d + d * (d + 1) // 2 + 2)
         curvature[-3] = self.noise
+        flat = 1 / (1 + float(self.law.a + self.law.b) / 2) ** 2
+        curvature[-2:] = flat
+        if not self.pinned:
+            curvature[d : 2 * d] = flat
         return curvature
 
     def moved(self, like: NormalMixture, u: Float[Array | np.ndarray, " k"]) -> NormalMixture:
@@ -131,17 +137,20 @@ class Frame(eqx.Module):
         # E Y or E 1/Y may be infinite on a boundary, along which a or b is 0
         moving = np.any(slope != 0, axis=1)
         last = on_law[moving] @ slope[moving]
-        return np.concatenate([normal[:, 0], normal[:, 1], on_C[np.tril_indices(d)], last])
+        on_m, on_g = normal.T
+        on_g = on_g if self.pinned else on_g - on_m
+        return np.concatenate([on_m, on_g, on_C[np.tril_indices(d)], last])
 
 
 def _split(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array]:
-    """m, g, C and (p, a, b)."""
+    """The moves of μ, γ itself, and C, all in the frame, and (p, a, b)."""
     d = frame.mu.shape[0]
     T = jnp.zeros_like(frame.K).at[np.tril_indices(d)].set(u[2 * d : -2])
     scale = jnp.ones_like(frame.mu).at[-1].set(jnp.sqrt(frame.noise))
     C = jnp.tril(T, -1) + jnp.diag(scale * jnp.exp(jnp.diagonal(T)))
-    g = u[d : 2 * d].at[-1].add(frame.skew)
-    return u[:d], g, C, jnp.stack(frame.law.at(u[-2:]).as_gig())
+    g = u[d : 2 * d]
+    m = u[:d] if frame.pinned else u[:d] - g
+    return m, g.at[-1].add(frame.skew), C, jnp.stack(frame.law.at(u[-2:]).as_gig())
 
 
 @jax.jit
@@ -180,15 +189,14 @@ class Point(NamedTuple):
 def unexplained(point: Point, total: float, fixed: Collection[str]) -> float:
     """At most so many nats are left to gain, if no coordinate of the frame is nearly flat.
 
-    Σ g²/2c of the gradient g, with the curvature c a hundredth of its order of magnitude; towards
-    less noise, where the likelihood may have no other end, at most g times the way.
+    Σ g²/2c of the gradient g, with the curvature c a hundredth of its order of magnitude, but of
+    each coordinate at most g times the way that it can go.
     """
     frame = Frame.at_model(point.model, fixed)
     free = free_coordinates(frame.law, point.model.dimension, fixed)
     slope = frame.gradient(np.zeros(len(free)), point.eta)
-    gains = slope * slope / (2 * _FLAT * frame.curvature)
-    if slope[-3] < 0:
-        gains[-3] = min(gains[-3], slope[-3] * frame.lowest[-3])
+    way = np.where(slope < 0, -frame.lowest, _LONGEST)
+    gains = np.minimum(slope * slope / (2 * _FLAT * frame.curvature), np.abs(slope) * way)
     return float(total * np.sum(gains[free]))
 
 
