@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from normix_fit import FAMILIES, BatchEMFitter, Status, fit
+from normix_fit import BatchEMFitter, Status, fit
 from normix_fit._batch import _ending_at
 from normix_mixtures import (
     Dispersion,
@@ -32,6 +32,8 @@ def normal_log_likelihood(X):
     return -n / 2 * (np.linalg.slogdet(np.cov(X.T, bias=True).reshape(d, d))[1] + d * 2.8378770664)
 
 
+SLOW = pytest.mark.slow  # one compilation each
+
 WILD = {
     "one outlier": np.r_[rows(0)[1:], [[1e12]]],
     "two rows alike": LAST * LAST,
@@ -40,7 +42,7 @@ WILD = {
 }
 
 
-@pytest.mark.parametrize("name", ["vg", "nig"])
+@pytest.mark.parametrize("name", ["vg", pytest.param("nig", marks=SLOW)])
 @pytest.mark.parametrize("kind", WILD)
 def test_rows_far_from_normal_never_end_at_the_normal_distribution(kind, name):
     X = WILD[kind]
@@ -65,7 +67,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("shift", [0.0, 1e-3, 1000.0])
+@pytest.mark.parametrize("shift", [1000.0, *(pytest.param(x, marks=SLOW) for x in (0.0, 1e-3))])
 @pytest.mark.parametrize("status", ENDS)
 def test_the_log_likelihood_is_that_of_the_model_returned(status, shift):
     X, name, options = ENDS[status]
@@ -190,7 +192,9 @@ def test_a_start_on_the_limit_without_a_mean_stays_there():
     assert float(held.model.p) == pytest.approx(-0.4, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", ["nig", *(pytest.param(x, marks=SLOW) for x in ("gh", "vg", "ninvg"))]
+)
 @pytest.mark.parametrize("scale", [1e-160, 1e160])
 def test_units_whose_square_is_no_number(name, scale):
     X = np.random.default_rng(0).standard_t(4, (N, 1))

@@ -144,7 +144,14 @@ def test_an_ascent_holds_what_is_held(held):
     assert not np.any(symmetric.model.gamma)
 
 
-@pytest.mark.parametrize(("skewed", "held"), [(True, ()), (False, ()), (True, ("mu",))])
+@pytest.mark.parametrize(
+    ("skewed", "held"),
+    [
+        (True, ()),
+        pytest.param(False, (), marks=pytest.mark.slow),
+        pytest.param(True, ("mu",), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_gradient_is_that_of_the_likelihood(name, skewed, held):
     """Fisher's identity, against differentiation of the density, at 0 and elsewhere."""
