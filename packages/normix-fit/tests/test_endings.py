@@ -209,5 +209,4 @@ def test_an_atom_of_equal_rows_is_no_maximum(name):
     """Half of the rows are equal: the density there grows without bound as Σ and γ shrink."""
     X = (np.random.default_rng(2).random((200, 2)) < 0.3).astype(float)
     result = fit(X, name)
-    assert not result.comparable
-    assert not result.converged
+    assert result.status in (Status.SINGULAR_DISPERSION, Status.MAX_ITER)

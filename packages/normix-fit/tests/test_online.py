@@ -374,15 +374,22 @@ def test_statistics_that_give_no_model_are_given_up(start):
     assert isinstance(state, OnlineState)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
-def test_a_block_without_finite_statistics_is_left_out(start, value):
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        (np.nan, UpdateStatus.NON_FINITE),
+        (np.inf, UpdateStatus.NON_FINITE),
+        (1e200, UpdateStatus.EXTREME_ROWS),
+    ],
+)
+def test_a_block_without_finite_statistics_is_left_out(start, value, status):
     fitter = OnlineEMFitter(burn_in=1, averaging=True)
     blocks = stream(3)
     before = run(fitter, blocks[:2], start)
     bad = blocks[2].copy()
     bad[7, 1] = value
     state = fitter.update(before, bad)
-    refused(state, before, UpdateStatus.NON_FINITE)
+    refused(state, before, status)
     for x, y in zip(
         jax.tree.leaves((state.statistics, state.averaged, state.n_rows, state.n_updates)),
         jax.tree.leaves((before.statistics, before.averaged, before.n_rows, before.n_updates)),
