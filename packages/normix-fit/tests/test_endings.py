@@ -204,7 +204,7 @@ def test_units_whose_square_is_no_number(name, scale):
     assert total == pytest.approx(expected.log_likelihood, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["nig", "ninvg"])
+@pytest.mark.parametrize("name", [pytest.param("nig", marks=SLOW), "ninvg"])
 def test_an_atom_of_equal_rows_is_no_maximum(name):
     """Half of the rows are equal: the density there grows without bound as Σ and γ shrink."""
     X = (np.random.default_rng(2).random((200, 2)) < 0.3).astype(float)

@@ -47,7 +47,8 @@ def is_suspect(result: EMResult, X: ArrayLike, weights: ArrayLike | None) -> boo
     if not result.comparable:
         return False
     if result.status == Status.MAX_ITER and result.n_evaluations > _LONG:
-        return True
+        # towards the normal distribution all starts crawl
+        return not bool(is_near_normal(model))
     if not result.converged:
         return False
     whitened = model.joint.dispersion.whiten(model.gamma[None, :])
