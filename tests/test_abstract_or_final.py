@@ -2,6 +2,7 @@
 overridden, except where the base class offers it with the decorator `hook`.
 """
 
+import dataclasses
 import enum
 import importlib
 import inspect
@@ -46,8 +47,11 @@ def ancestors(cls: type) -> list[type]:
 
 
 def is_abstract(cls: type) -> bool:
+    """Marked as such, or a mixin: a module without fields, which no object is made of."""
     marks = ("__abstractmethods__", "__abstractvars__", "__abstractclassvars__")
-    return getattr(cls, "_is_protocol", False) or any(getattr(cls, mark, None) for mark in marks)
+    mixin = issubclass(cls, eqx.Module) and not dataclasses.fields(cls)  # type: ignore[arg-type]
+    marked = any(getattr(cls, mark, None) for mark in marks)
+    return getattr(cls, "_is_protocol", False) or marked or mixin
 
 
 def concrete_bases(cls: type) -> list[str]:
