@@ -312,7 +312,8 @@ def test_too_few_rows_for_a_batch(small):
 
 
 def test_a_start_without_finite_likelihood(small):
-    rows = np.r_[np.zeros((1, 3)), small]
+    small = np.asarray(small)
+    rows = np.r_[small, -small, np.zeros((1, 3))]  # of median 0, so that no rounding moves them
     pole = VarianceGamma.from_classical(np.zeros(3), None, np.eye(3), alpha=0.5, beta=1.0)
     with pytest.raises(ValueError, match="model must give the data a finite likelihood"):
         MiniBatchEMFitter().fit(pole, rows)

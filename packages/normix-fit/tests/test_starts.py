@@ -120,7 +120,7 @@ def test_two_clusters_are_not_left_in_a_poor_maximum(name, known):
     result = fit(x, name)
     assert result.converged
     assert result.log_likelihood > known - 1e-3
-    assert ("best of 8 starts" in result.summary()) == (result.n_starts == 8)
+    assert ("best of" in result.summary()) == (result.n_starts == 8)
 
 
 def test_one_start_is_enough_for_skewed_rows():
