@@ -217,7 +217,7 @@ def ascend(
     Args:
         start: where to begin.
         evaluate: computes the E-step under a model, and keeps what it wants to keep; the
-            log-likelihood is -inf where the model cannot be gone on with.
+            log-likelihood is -inf where EM cannot continue from the model.
         total: number of rows, or the sum of weights.
         fixed: what is held, "gamma" for a symmetric fit.
         most: evaluations.

@@ -2,7 +2,7 @@
 
 Where the tails are those of a normal distribution EM crawls: Y is next to constant, all that moves
 is what skewness and kurtosis of the sample happen to be, and the maximum, a fraction of a nat away,
-is hundreds of iterations off. The model is then not told from a normal one by Schwarz's criterion
+is hundreds of iterations off. Schwarz's criterion then does not distinguish it from a normal one
 (Schwarz 1978, Ann. Stat. 6, 461), which is what `likelihood_of_interest` puts in numbers.
 
 Both apply to rows that are nearly normal themselves. Their Mardia kurtosis must not be larger than

@@ -14,7 +14,7 @@ from ._map import Data, Plan
 def advanced(
     states: list[State], data: Data, limits: list[int], plan: Plan, rules: Rules
 ) -> list[State]:
-    """Each gone on with to its limit of evaluations.
+    """Advance each state to its limit of evaluations.
 
     Side by side a choice between regimes of the Bessel functions computes all of them, and no
     start stops before the last: worth it only where the device has lanes to spare.
