@@ -39,7 +39,7 @@ def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
 
     Raises:
         ValueError: for an unknown backend, shapes that do not broadcast, or complex input.
-        TypeError: for what is no array of numbers of at most 64 bits, and for traced values with
+        TypeError: if an argument is not an array of numbers of at most 64 bits, or is traced with
             the CPU backend.
 
     Examples:

@@ -156,7 +156,7 @@ def solve_gaps(
     heavy = y == np.inf  # the maximum is then on a = 0, and E Y plays no part in it
     lower = 1.0 if heavy else lower
     require(0 < lower < np.inf and 0 < upper < np.inf, _OWNER, "x", "vary", (lower, upper),
-            "the maximum is a point mass, which is no distribution of the family")  # fmt: skip
+            "the maximum is a point mass, which does not belong to the family")  # fmt: skip
     s, log_mean, centred = np.sqrt(y) / np.sqrt(inverse_y), (lower + upper) / 2, (upper - lower) / 2
     alpha, mirror, excess = _gamma_shape(lower), _gamma_shape(upper), np.expm1(2 * log_mean)
     if not heavy and alpha > 1 and excess * (alpha - 1) >= 1:

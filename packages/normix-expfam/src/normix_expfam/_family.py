@@ -463,7 +463,7 @@ class ExponentialFamily(Unbatched):
         if varied and is_concrete(x, weights) and not cls.fits_constant_data:
             rows = np.asarray(x) if weights is None else np.asarray(x)[np.asarray(weights) > 0]
             require(np.any(rows != rows[0]), owner, "x", "vary", f"only the value {rows[0]}",
-                    "the maximum is a point mass, which is no law of the family")  # fmt: skip
+                    "the maximum is a point mass, which does not belong to the family")  # fmt: skip
         return x, weights
 
     def entropy(self) -> Float[Array, ""]:

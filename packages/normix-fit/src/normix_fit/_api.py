@@ -118,9 +118,9 @@ def fit_all(
     the gain left at convergence or in another local maximum, it is continued from the best of
     them, so that the comparison is one of nested families. It is continued as well if its own
     likelihood went on without bound and that of another did not. Its iterations and seconds are
-    then those of both parts, and its status is that of the second. The fit of another family
-    whose likelihood has no maximum (`EMResult.comparable`) is no start for this; `rank` puts
-    such fits last.
+    then those of both parts, and its status is that of the second. A fit of another family is
+    not used as a start if its likelihood has no maximum (`EMResult.comparable`); `rank` puts such
+    fits last.
 
     Args:
         X: observations, shape (n, d), n > d.
