@@ -108,7 +108,7 @@ def test_light_tails_end_at_the_normal_law(name):
     assert result.status == Status.NORMAL_LIMIT
 
 
-@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 10), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(1), pytest.param(range(1, 10), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_gaussian_data_are_said_to_be_normal_in_few_iterations(name, seeds):
     """At the maximum, hundreds of iterations on, BIC prefers the normal law all the same."""

@@ -176,7 +176,7 @@ def test_an_outlier_costs_no_iterations():
     for name in ("nig", "ninvg"):
         result = fit(X, name)
         assert result.converged
-        assert result.n_evaluations < 250, name
+        assert result.n_evaluations < 130, name
 
 
 def test_units_are_those_of_the_bulk():

@@ -196,7 +196,8 @@ def unexplained(point: Point, total: float, fixed: Collection[str]) -> float:
     free = free_coordinates(frame.law, point.model.dimension, fixed)
     slope = frame.gradient(np.zeros(len(free)), point.eta)
     way = np.where(slope < 0, -frame.lowest, _LONGEST)
-    gains = np.minimum(slope * slope / (2 * _FLAT * frame.curvature), np.abs(slope) * way)
+    with np.errstate(over="ignore"):  # the way is the bound then
+        gains = np.minimum(slope * slope / (2 * _FLAT * frame.curvature), np.abs(slope) * way)
     return float(total * np.sum(gains[free]))
 
 

@@ -14,9 +14,10 @@ from ._result import Status
 from ._several import advanced
 
 _PATIENCE = 60  # evaluations of EM before an ascent
+_GLANCE = 10  # evaluations between two looks at whether EM crawls
 _SHORT = 100.0  # of gain_tol: most that the gradient may leave unexplained
 _WORTH = 10.0  # of gain_tol: least gain of an ascent after which EM is tried again
-_COLLAPSED = 1e-4  # √(Σ_jj + γ_j²) in the spread of the bulk of a column: an atom of equal rows
+_APART = 100.0  # √(Σ_jj + γ_j²) from μ_j: beyond, a density of heavy tails is a power of distance
 
 
 class Course:
@@ -42,6 +43,7 @@ class Course:
         self._changes: list[np.ndarray] = []
         self._before = 0  # evaluations that the state does not count
         self._began = 0  # evaluations before this round of EM
+        self._seen: list[float] = []  # the likelihood at each look in this round
         # with EM's own test of the parameters alone asked for, it is the judge
         judged = bool(np.isfinite(rules.gain_tol))
         self._climbs = judged and isinstance(start.joint.dispersion, DenseDispersion)
@@ -75,6 +77,7 @@ class Course:
         left = min(pause, self._most - self.evaluated)
         if self._climbs:
             left = min(left, self._began + self._patience - self.evaluated)
+            left = min(left, _GLANCE - (self.evaluated - self._began) % _GLANCE)
         return int(self.state.evaluated) + left
 
     def resume(self, state: State) -> None:
@@ -83,15 +86,15 @@ class Course:
         self._keep(*gone)
         status = int(state.status)
         if status == RUNNING:
-            tired = self._climbs and self.evaluated - self._began >= self._patience
+            tired = self._climbs and self._is_tired()
             self.over = self.evaluated >= self._most
         else:
             tired = status == Status.CONVERGED and self._climbs and self._is_short()
             self.over = not tired
         if tired and not self.over:
             self._ascend()
-        if int(self.state.status) in (RUNNING, Status.CONVERGED) and self._is_collapsed():
-            # a step gains little; all steps together gain without bound
+        status = int(self.state.status)
+        if status in (RUNNING, Status.CONVERGED, Status.SOLVER_STALLED) and self._is_collapsed():
             self.state = self.state._replace(status=jnp.int32(Status.SINGULAR_DISPERSION))
             self.over = True
 
@@ -116,6 +119,25 @@ class Course:
         self._likelihoods.append(log_likelihoods)
         self._changes.append(param_changes)
 
+    def _is_tired(self) -> bool:
+        """Whether EM has had its evaluations, or will need more than those.
+
+        Two gains in turn, each of `_GLANCE` evaluations, tell the ratio of a geometric series.
+        """
+        spent = self.evaluated - self._began
+        if spent % _GLANCE == 0:
+            self._seen.append(self.log_likelihood)
+        if spent >= self._patience:
+            return True
+        if self._patience > _PATIENCE or len(self._seen) < 3:
+            return False
+        first, second = np.diff(self._seen[-3:])
+        ratio = second / first if first > 0 else np.inf
+        if ratio >= 1:
+            return bool(second > self._rounding)
+        left = second * ratio / (1 - ratio) / max(float(self._rules.gain_tol), self._rounding)
+        return bool(left > 1 and _GLANCE * np.log(left) > -_PATIENCE * np.log(ratio))
+
     @property
     def _rounding(self) -> float:
         eps = float(jnp.finfo(self._data.X.dtype).eps)
@@ -130,9 +152,22 @@ class Course:
         return self._evaluated(self.state.model)[0]
 
     def _is_collapsed(self) -> bool:
+        """Whether the density closes in on equal rows, on which it grows without bound.
+
+        It does if in some column all rows within `_APART` are equal, two at least. For those far
+        away the logarithm of a density of heavy tails is linear in that of its scale, and so the
+        likelihood is: a step may gain little, but on the way to 0 there is no maximum.
+        """
         model = self.state.model
-        squares = model.joint.dispersion.diagonal() + model.gamma**2
-        return float(jnp.min(squares)) < _COLLAPSED**2
+        mu = np.asarray(model.mu, np.float64)
+        reach = _APART * np.sqrt(np.asarray(model.joint.dispersion.diagonal() + model.gamma**2))
+        # in these units half of the cells that are not at the median are within 1 of it
+        for j in np.flatnonzero(reach < 1.0):
+            column = np.asarray(self._data.X[:, j], np.float64)
+            met = column[np.abs(column - mu[j]) < reach[j]]
+            if len(met) > 1 and np.all(met == met[0]):
+                return True
+        return False
 
     def _is_short(self) -> bool:
         rest = unexplained(self._point(), float(self._data.total), self._held)
@@ -173,7 +208,9 @@ class Course:
             self.state = best
         self._before = total - int(self.state.evaluated)
         self._began = total
-        if gain <= max(_WORTH * float(self._rules.gain_tol), self._rounding) and spent < most:
+        self._seen = []
+        little = gain <= max(_WORTH * float(self._rules.gain_tol), self._rounding)
+        if spent < most and (little or not self._is_short()):
             self.state = self.state._replace(status=jnp.int32(Status.CONVERGED))
             self.over = True
         else:

@@ -28,7 +28,6 @@ from ._result import Status
 
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
 _THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils
-_COLLAPSED = 1e-12  # √Σ_jj in standard deviations of the columns: Σ shrinks on repeated rows
 _PATIENCE = 10  # evaluations before a law is called normal
 _LENGTH = 256  # of the histories that a state holds
 _NEEDED = 3  # of them that the tests look back at
@@ -109,7 +108,6 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
     at_rest = (gain >= -rounding) & ~unsolved
     scale = jnp.sqrt(state.model.joint.dispersion.diagonal())
     thin = jnp.min(jnp.diagonal(state.model.L_Sigma) / scale) < _THIN
-    thin = thin | (jnp.max(scale) < _COLLAPSED)
     failed = jnp.where(thin, int(Status.SINGULAR_DISPERSION), int(Status.SOLVER_STALLED))
     fallen = jnp.where(at_rest, int(Status.CONVERGED), failed)
     ending = jnp.where(running, fallen, found.status)
