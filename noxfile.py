@@ -22,13 +22,11 @@ each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in 
 
 # Workers share no compiled function, so a file of tests stays with one of them.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
-# Compiling is most of the time, and half of that XLA's emitters of fused loops and the optimiser of
-# LLVM. bessel, whose last digits are at stake, and the whole (`workspace`, `float32`, `slow`) are
-# tested as XLA compiles anyway.
-QUICK = {
-    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
-    " --xla_cpu_parallel_codegen_split_count=1"
-}
+# Compiling is most of the time, and a third of that XLA's emitters of fused loops. bessel, whose
+# last digits are at stake, and the whole (`workspace`, `slow`) are tested as XLA compiles anyway.
+# Without the optimiser of LLVM (xla_backend_optimization_level=0) a third less is left, but loops
+# compute wrong tails, by 1e-1, so that numbers cannot be tested.
+QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
 
