@@ -41,7 +41,7 @@ class _NoCPUBackend:
     """A finder of modules that refuses code of the CPU backends."""
 
     def find_spec(self, name: str, *_: object) -> None:
-        if re.match(r"normix_\w+\._cpu", name) and _ON_THE_HOST not in _callers():
+        if re.match(r"normix_\w+\.(\w+\.)*_cpu", name) and _ON_THE_HOST not in _callers():
             raise ImportError(f"{name} with --backend=jax: mark the test with pytest.mark.cpu")
 
 

@@ -6,6 +6,7 @@ small synthetic offender, since a law that cannot fail proves nothing.
 
 import ast
 import functools
+import graphlib
 import importlib
 import sys
 import tomllib
@@ -33,6 +34,7 @@ class Import(NamedTuple):
     target: str  # absolute; for `from a import b` it is "a.b"
     line: int
     deferred: bool  # inside a function, or for the type checker only
+    for_types: bool  # for the type checker only
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,20 @@ class Source:
 
 class _ImportCollector(ast.NodeVisitor):
     def __init__(self, source: Source) -> None:
-        self.source, self.deferred, self.found = source, False, list[Import]()
+        self.source, self.found = source, list[Import]()
+        self.deferred = self.for_types = False
+
+    def _add(self, target: str, line: int) -> None:
+        self.found.append(Import(target, line, self.deferred, self.for_types))
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.found += [Import(alias.name, node.lineno, self.deferred) for alias in node.names]
+        for alias in node.names:
+            self._add(alias.name, node.lineno)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = self.source.absolute(node)
-        self.found += [
-            Import(f"{base}.{alias.name}", node.lineno, self.deferred) for alias in node.names
-        ]
+        for alias in node.names:
+            self._add(f"{base}.{alias.name}", node.lineno)
 
     def _visit_deferred(self, node: ast.AST) -> None:
         outer, self.deferred = self.deferred, True
@@ -94,14 +100,20 @@ class _ImportCollector(ast.NodeVisitor):
         self._visit_deferred(node)
 
     def visit_If(self, node: ast.If) -> None:
-        if ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            self._visit_deferred(node)
-        else:
+        if not ast.unparse(node.test).endswith("TYPE_CHECKING"):
             self.generic_visit(node)
+            return
+        outer = self.deferred, self.for_types
+        self.deferred = self.for_types = True
+        for part in node.body:
+            self.visit(part)
+        self.deferred, self.for_types = outer
+        for part in node.orelse:
+            self.visit(part)
 
 
-def source(name: str, text: str) -> Source:
-    return Source(name, ast.parse(text))
+def source(name: str, text: str, *, is_package: bool = False) -> Source:
+    return Source(name, ast.parse(text), is_package)
 
 
 @functools.cache
@@ -236,6 +248,90 @@ def test_a_sibling_import_is_found(text):
     assert sibling_imports(source("normix_expfam.families.gig", text))
     fine = "from .._family import Family\nfrom .. import _family\nimport normix_bessel"
     assert sibling_imports(source("normix_expfam.families.gig", fine)) == []
+
+
+def edges(modules: Iterable[Source]) -> dict[str, set[str]]:
+    """Module -> the modules of the same package that it imports, also inside functions.
+
+    `from . import x` imports the module x if there is one, and otherwise the `__init__` of the
+    folder. The `__init__` files that Python runs on the way to a module do not count.
+    """
+    modules = tuple(modules)
+    names = {module.name for module in modules}
+    return {
+        module.name: {
+            _module_of(found.target, names) for found in module.imports if not found.for_types
+        }
+        - {""}
+        for module in modules
+    }
+
+
+def _module_of(target: str, names: set[str]) -> str:
+    """The longest beginning of a dotted name that is a module; empty if there is none."""
+    while target and target not in names:
+        target = target.rpartition(".")[0]
+    return target
+
+
+def circles(modules: Iterable[Source]) -> list[str]:
+    """A circle of imports as "a -> b -> a", if there is one."""
+    try:
+        graphlib.TopologicalSorter(edges(modules)).prepare()
+    except graphlib.CycleError as error:
+        return [" -> ".join(reversed(error.args[1]))]
+    return []
+
+
+@every_package
+def test_imports_inside_a_package_make_no_circle(package):
+    assert circles(sources(package)) == []
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("from . import _b", "from . import _a"),
+        ("from . import _b", "def f():\n    from . import _a"),
+        ("from ._b import x", "class A:\n    def f(self):\n        from ._a import y"),
+        ("import normix_fit._b", "from normix_fit._a import y"),
+        ("from normix_fit import _b as b", "from .wing._c import z"),
+        ("from ._b import x", "from .wing import _c"),
+        ("", "from . import public"),
+        ("", "import normix_fit"),
+        ("", "def f():\n    from normix_fit import public"),
+        ("from ._b import x", "from .wing import public"),
+        ("", "from . import _b"),
+        ("if TYPE_CHECKING:\n    x = 1\nelse:\n    from . import _b", "from . import _a"),
+    ],
+)
+def test_a_circle_is_found(a, b):
+    found = circles(_small_package(a, b))
+    assert len(found) == 1
+    assert "normix_fit._b" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("from . import _b\nfrom ._b import x", "import os, jax\nfrom normix_expfam import _a"),
+        ("if TYPE_CHECKING:\n    from . import _b", "from . import _a"),
+        ("if typing.TYPE_CHECKING:\n    from ._b import x", "def f():\n    from ._a import y"),
+    ],
+)
+def test_what_is_no_circle_is_let_pass(a, b):
+    assert circles(_small_package(a, b)) == []
+
+
+def _small_package(a: str, b: str) -> list[Source]:
+    """Two modules, the front door that imports one of them, and a folder whose module does too."""
+    return [
+        source("normix_fit", "from ._b import x as public", is_package=True),
+        source("normix_fit._a", a),
+        source("normix_fit._b", b),
+        source("normix_fit.wing", "from ._c import z as public", is_package=True),
+        source("normix_fit.wing._c", "from .. import _a\nfrom .._a import y"),
+    ]
 
 
 def public_modules(modules: Iterable[Source]) -> list[str]:

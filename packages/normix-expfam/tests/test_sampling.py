@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, mode_of_log, sample_gig
-from normix_expfam._gig_distribution import tails
-from normix_expfam._sampling import _touching
+from normix_expfam._gig._sampling import _touching
+from normix_expfam._gig._tails import tails
 
 DRAWS = 100_000
 LAWS = [

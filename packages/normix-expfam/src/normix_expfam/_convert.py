@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 
-from ._gig_member import GIGMember
+from ._gig._member import GIGMember
 from .families.exponential import Exponential
 from .families.gamma import Gamma
 from .families.gig import GeneralizedInverseGaussian

@@ -16,10 +16,10 @@ from ._checks import require as require
 from ._checks import resolve_backend as resolve_backend
 from ._checks import scalars as scalars
 from ._exponent import reach as reach
-from ._gig import mode_and_rates as gig_mode_and_rates
-from ._gig_density import log_density as gig_log_density
-from ._gig_density import moments_and_log_density as gig_moments_and_log_density
-from ._gig_distribution import tails as gig_tails
+from ._gig._density import log_density as gig_log_density
+from ._gig._density import moments_and_log_density as gig_moments_and_log_density
+from ._gig._jax import mode_and_rates as gig_mode_and_rates
+from ._gig._tails import tails as gig_tails
 from ._manual_axes import varying_like as varying_like
 from ._scipy import frozen_parameters as frozen_parameters
 from ._shown import shown as shown

@@ -1,11 +1,11 @@
 """`MixtureLaw`: the law of X in X | Y ~ N(μ + γ Y, Σ Y), and what it is closed under.
 
 Density and law of Y given X are those of `_density`, moments those of `_moments`, conditional laws
-those of `_closure`.
+those of `_conditional`.
 """
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from normix_expfam.toolbox import Unbatched, is_concrete, require, shown
 
 from . import _moments as moments
 from ._checks import dispersion_of, full_rank, indices_of, rows, vector
-from ._closure import conditional_parts
+from ._conditional import conditional_parts
 from ._conventions import Ghyp
 from ._density import log_density, posterior
 from ._dispersion import Dispersion, norm
@@ -39,6 +39,9 @@ class MixtureLaw(Unbatched):
 
     joint_family: eqx.AbstractClassVar[type[JointNormalMixture]]
     """The joint family that belongs to this marginal one."""
+
+    _family_of_conditionals: ClassVar[type["MixtureLaw"]]
+    """Where `conditional` finds its answer; the decorator `family_of_conditionals` sets it."""
 
     def __repr__(self) -> str:
         return shown(self)
@@ -177,12 +180,6 @@ class MixtureLaw(Unbatched):
             ValueError: for indices or values that do not fit, nan, or where no conditional law
                 exists: at values = μ[indices] for b = 0 and p <= len(indices)/2.
         """
-        # the full family is built on this class
-        from .families.generalized_hyperbolic import (
-            GeneralizedHyperbolic,
-            JointGeneralizedHyperbolic,
-        )
-
         owner = f"{type(self).__name__}.conditional"
         given = indices_of(owner, indices, self.dimension)
         require(given.size < self.dimension, owner, "indices", "leave a component", indices,
@@ -195,7 +192,8 @@ class MixtureLaw(Unbatched):
             require(np.asarray(law.b) > 0 or np.asarray(law.p) > 0, owner, "values",
                     "not be μ, where the density is infinite", values,
                     "take other values")  # fmt: skip
-        return GeneralizedHyperbolic(JointGeneralizedHyperbolic(mu, gamma, dispersion, law))
+        family = MixtureLaw._family_of_conditionals
+        return family._wrap(family.joint_family._assemble(mu, gamma, dispersion, law))
 
     def standardize(self) -> Self:
         """The law of (X_i - E X_i) / std(X_i): mean 0, variances 1, correlations as before.
@@ -350,6 +348,19 @@ class MixtureLaw(Unbatched):
         joint = self.joint.rescaled_subordinator(1 / mean_y)
         p, a, b = joint.subordinator_as_gig()
         return Ghyp(p, b, a, joint.mu, joint.dispersion.matrix(), joint.gamma)
+
+
+Family = TypeVar("Family", bound=MixtureLaw)
+
+
+def family_of_conditionals(family: type[Family]) -> type[Family]:
+    """Mark the one family that contains the conditional laws of every mixture law.
+
+    `MixtureLaw.conditional` returns its members but cannot import it, because a family is built on
+    `MixtureLaw`.
+    """
+    MixtureLaw._family_of_conditionals = family
+    return family
 
 
 @eqx.filter_jit

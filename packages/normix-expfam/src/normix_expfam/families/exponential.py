@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
-from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig._member import GIGMember
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._spread import Spread
 from normix_expfam._status import with_status

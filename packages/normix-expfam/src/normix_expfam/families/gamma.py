@@ -21,7 +21,7 @@ from normix_expfam._gamma import (
     gamma_shape,
     jensen_gap,
 )
-from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig._member import GIGMember
 from normix_expfam._manual_axes import varying_like
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._spread import Spread

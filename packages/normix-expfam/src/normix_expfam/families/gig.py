@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
-from normix_expfam._gig import gig_covariance, gig_log_partition, gig_moments
-from normix_expfam._gig_density import log_density
-from normix_expfam._gig_divergence import divergence, entropy, variance_along
-from normix_expfam._gig_member import GIGMember
-from normix_expfam._gig_moments import mode, standardised
-from normix_expfam._inversion import GIGSolution, GIGTarget, solve_gig, solve_target
-from normix_expfam._sampling import sample_gig
+from normix_expfam._gig._api import gig_log_partition, gig_moments
+from normix_expfam._gig._density import log_density
+from normix_expfam._gig._divergence import divergence, entropy, variance_along
+from normix_expfam._gig._inversion import GIGSolution, GIGTarget, solve_gig, solve_target
+from normix_expfam._gig._jax import covariance
+from normix_expfam._gig._member import GIGMember
+from normix_expfam._gig._raw_moments import mode, standardised
+from normix_expfam._gig._sampling import sample_gig
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._spread import Spread
 from normix_expfam._status import InversionStatus, with_status
@@ -127,26 +128,26 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "3"]) -> Float[Array, "3 3"]:
-        return gig_covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
 
     @classmethod
     def _log_partition_cpu(cls, theta: np.ndarray) -> float:
-        from normix_expfam import _cpu_gig
+        from normix_expfam._gig import _cpu
 
-        return float(_cpu_gig.log_partition(theta[0] + 1, -2 * theta[2], -2 * theta[1]))
+        return float(_cpu.log_partition(theta[0] + 1, -2 * theta[2], -2 * theta[1]))
 
     @classmethod
     def _grad_log_partition_cpu(cls, theta: np.ndarray) -> np.ndarray:
-        from normix_expfam import _cpu_gig
+        from normix_expfam._gig import _cpu
 
-        moments = _cpu_gig.moments(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        moments = _cpu.moments(theta[0] + 1, -2 * theta[2], -2 * theta[1])
         return np.array([moments.log_y, moments.inverse_y, moments.y])
 
     @classmethod
     def _hessian_log_partition_cpu(cls, theta: np.ndarray) -> np.ndarray:
-        from normix_expfam import _cpu_gig
+        from normix_expfam._gig import _cpu
 
-        return _cpu_gig.covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return _cpu.covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
 
     @classmethod
     def _from_expectation(cls, eta: Float[Array, "3"]) -> Self:
@@ -166,10 +167,10 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def _from_spread_cpu(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        from normix_expfam import _cpu_gig
+        from normix_expfam._gig import _cpu
 
         gaps = data.log_gap, np.log1p(data.excess) - data.log_gap
-        return with_status(cls(*_cpu_gig.solve_gaps(data.mean, data.inverse_mean, *gaps)))
+        return with_status(cls(*_cpu.solve_gaps(data.mean, data.inverse_mean, *gaps)))
 
     @classmethod
     def _solved(cls, solution: GIGSolution) -> tuple[Self, Int[Array, ""]]:
@@ -179,9 +180,9 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
-        from normix_expfam import _cpu_gig
+        from normix_expfam._gig import _cpu
 
-        return cls(*_cpu_gig.solve(eta))
+        return cls(*_cpu.solve(eta))
 
     @classmethod
     def solve_expectation(cls, eta: ArrayLike) -> GIGSolution:
@@ -199,7 +200,7 @@ class GeneralizedInverseGaussian(GIGMember):
         return gig_moments(self.p, self.a, self.b).y
 
     def var(self) -> Float[Array, ""]:
-        return gig_covariance(self.p, self.a, self.b)[2, 2]
+        return covariance(self.p, self.a, self.b)[2, 2]
 
     def skewness(self) -> Float[Array, ""]:
         return standardised(self.p, self.a, self.b)[0]

@@ -9,11 +9,11 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
 from normix_expfam._divergence import mixed
-from normix_expfam._gig import gig_moments
-from normix_expfam._gig_member import GIGMember
+from normix_expfam._gig._api import gig_moments
+from normix_expfam._gig._member import GIGMember
+from normix_expfam._gig._sampling import sample_gig
 from normix_expfam._kl_term import kl_term
 from normix_expfam._positive import interior_point, log_indicator
-from normix_expfam._sampling import sample_gig
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._spread import Spread
 from normix_expfam._status import with_status

@@ -22,10 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._along import along
-from ._exponent import largest, reach
-from ._gig import mode_and_rates, mode_of_log
-from ._manual_axes import varying_like
+from normix_expfam._along import along
+from normix_expfam._exponent import largest, reach
+from normix_expfam._manual_axes import varying_like
+
+from ._jax import mode_and_rates, mode_of_log
 
 _DEPTH = 34.0  # e^-34 is 2e-15; each unit more costs 40 nodes accuracy
 _NODES = 40  # of a panel

@@ -11,15 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._along import along
-from ._gig import (
-    GIGMoments,
-    by_parameters,
-    gig_moments,
-    mode_and_rates,
-    moments_and_mass,
-)
-from ._gig_distribution import tails
+from normix_expfam._along import along
+
+from ._api import gig_moments
+from ._jax import by_parameters, mode_and_rates, moments_and_mass
+from ._tails import tails
+from ._values import GIGMoments
 
 _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is still taken
 

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from ._family import Backend, hook
-from ._gig_distribution import log_odds, quantile
-from ._gig_moments import raw_moment
-from ._positive import interior_point, log_indicator
-from ._spread import Spread, spread
-from ._univariate import UnivariateFamily
+from normix_expfam._family import Backend, hook
+from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._spread import Spread, spread
+from normix_expfam._univariate import UnivariateFamily
+
+from ._raw_moments import raw_moment
+from ._tails import log_odds, quantile
 
 
 class GIGMember(UnivariateFamily):

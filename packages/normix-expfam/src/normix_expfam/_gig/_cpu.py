@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from normix_bessel import log_kv, log_kv_moments
+from normix_expfam._checks import require
+from normix_expfam._kl_term import exp_gap
+from normix_expfam._stirling import LARGE, stirling_series
 
-from ._checks import require
-from ._gig import GIGMoments
-from ._kl_term import exp_gap
-from ._stirling import LARGE, stirling_series
+from ._values import GIGMoments
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 

@@ -16,10 +16,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ._exponent import powers, reach
-from ._gig import mode_of_log
-from ._gig_distribution import drift_of_quantile
-from ._manual_axes import varying_like
+from normix_expfam._exponent import powers, reach
+from normix_expfam._manual_axes import varying_like
+
+from ._jax import mode_of_log
+from ._tails import drift_of_quantile
 
 
 def _phi(u: jax.Array, alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from normix_bessel import log_kv_moments
+from normix_expfam._manual_axes import varying_like
+from normix_expfam._status import InversionStatus
 
-from ._gig import gig_moments
+from ._api import gig_moments
 from ._inversion import GIGSolution
-from ._manual_axes import varying_like
-from ._status import InversionStatus
 
 _LEAST_LOG_OMEGA = -300.0
 _MAX_STEPS = 100  # 4 to 8 are usual

@@ -1,6 +1,6 @@
 """Entropy and divergence of GIG distributions about the mode y0 of log Y.
 
-With u = log(Y/y0), A = a y0 / 2 and B = b / (2 y0), as in `_gig_density`,
+With u = log(Y/y0), A = a y0 / 2 and B = b / (2 y0), as in `_density`,
 
     -log f(Y) = A (e^u - 1 - u) + B (e^-u - 1 + u) + u + log y0 + log C,
 
@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 
 from normix_bessel import log_kv_moments
+from normix_expfam._along import along
+from normix_expfam._divergence import quadratic_form
+from normix_expfam._gamma import gamma_mean_log
+from normix_expfam._kl_term import exp_gap
 
-from ._along import along
-from ._divergence import quadratic_form
-from ._gamma import gamma_mean_log
-from ._gig import by_parameters, limit_covariance, mode_of_log, usable
-from ._gig_density import log_mass
-from ._kl_term import exp_gap
+from ._density import log_mass
+from ._jax import by_parameters, limit_covariance, mode_of_log, usable
 
 
 class _Centre(NamedTuple):

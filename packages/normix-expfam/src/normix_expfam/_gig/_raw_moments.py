@@ -1,14 +1,15 @@
 """Moments of Y ~ GIG(p, a, b) beyond those of its statistics, limits included.
 
 E Y^k = exp(ψ(p + k) - ψ(p)). Central moments of concentrated laws are not differences of these
-but sums over nodes in u = log(Y / y0) (see `_gig_distribution`).
+but sums over nodes in u = log(Y / y0) (see `_tails`).
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._gig import gig_log_partition, mode_of_log
+from ._api import gig_log_partition
+from ._jax import mode_of_log
 
 _CONCENTRATED = 30.0  # w beyond which E (Y - m)⁴ is summed; differences lose w³
 _NODES = 32  # on each side of the mode

@@ -20,11 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_bessel import log_kv_moments
-
-from ._gamma import gamma_shape
-from ._kl_term import exp_gap
-from ._newton import Evaluation, minimise
-from ._status import InversionStatus
+from normix_expfam._gamma import gamma_shape
+from normix_expfam._kl_term import exp_gap
+from normix_expfam._newton import Evaluation, minimise
+from normix_expfam._status import InversionStatus
 
 _SIGN = np.array([1.0, -1.0, -1.0])  # (k, α, β) multiplies (u, -f, -g)
 

@@ -11,35 +11,16 @@ w = hypot(p, √(ab)), a y0 = w + p and b / y0 = w - p, and the moments of u are
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
-from jaxtyping import ArrayLike
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
+from normix_expfam._along import along
 
-from ._along import along
-from ._checks import as_floats, resolve_backend
-
-Backend = Literal["jax", "cpu"]
-
-
-class GIGMoments(NamedTuple):
-    """ψ and E t of GIG(p, a, b), arrays of one shape (...)."""
-
-    log_partition: Any
-    """ψ(p, a, b)."""
-
-    log_y: Any
-    """E log Y."""
-
-    inverse_y: Any
-    """E 1/Y."""
-
-    y: Any
-    """E Y."""
+from ._values import GIGMoments
 
 
 def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -86,27 +67,9 @@ def _nan_unless(valid: jax.Array, like: jax.Array) -> jax.Array:
     return end - end
 
 
-def _broadcast(owner: str, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> list[jax.Array]:
-    return list(jnp.broadcast_arrays(*as_floats(owner, p=p, a=a, b=b)))
-
-
-def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
-    """ψ(p, a, b), broadcast; +inf where the integral diverges.
-
-    Its derivatives are ∂p = E log Y, ∂a = -E Y / 2, ∂b = -E 1/Y / 2.
-
-    Examples:
-        >>> from normix_expfam import gig_log_partition
-        >>> round(float(gig_log_partition(-0.5, 1.0, 1.0)), 6)  # log(2π)/2 - 1
-        -0.081061
-        >>> round(float(gig_log_partition(3.0, 2.0, 0.0)), 6)  # log Γ(3)
-        0.693147
-    """
-    return _log_partition(*_broadcast("gig_log_partition", p, a, b))
-
-
 @jax.custom_jvp
-def _log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+def log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """ψ(p, a, b), arrays of one shape; +inf where the integral diverges."""
     inside, p1, a1, b1 = usable(p, a, b)
     value = jnp.log(2.0).astype(p.dtype) + log_kv(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     value = value + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
@@ -124,11 +87,10 @@ def _gamma_form(
     return jnp.where(limit, jnp.abs(p), 1.0), jnp.where(limit, (a + b) / 2, 1.0)
 
 
-@partial(_log_partition.defjvp, symbolic_zeros=True)
+@partial(log_partition.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-    moments = _moments(*primals)
-    psi = moments.log_partition
-    return psi, along(by_parameters(moments[1:]), tangents, psi)
+    psi, *means = moments(*primals)
+    return psi, along(by_parameters(means), tangents, psi)
 
 
 def by_parameters(row: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -136,34 +98,9 @@ def by_parameters(row: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array, jax.A
     return row[0], -row[2] / 2, -row[1] / 2
 
 
-def gig_moments(
-    p: ArrayLike, a: ArrayLike, b: ArrayLike, *, backend: Backend = "jax"
-) -> GIGMoments:
-    """ψ, E log Y, E 1/Y, E Y from one pass, broadcast over p, a, b.
-
-    Moments that do not exist are +inf; parameters outside the domain give nan.
-    ``backend="cpu"`` evaluates at once with NumPy and SciPy in float64.
-
-    Raises:
-        ValueError: for an unknown backend.
-
-    Examples:
-        For p = -1/2 the law is inverse Gaussian: GIG(-1/2, 4, 1) has mean 1/2 and E 1/Y = 2 + 1.
-
-        >>> from normix_expfam import gig_moments
-        >>> moments = gig_moments(-0.5, 4.0, 1.0, backend="cpu")
-        >>> round(float(moments.y), 6), round(float(moments.inverse_y), 6)
-        (0.5, 3.0)
-    """
-    if resolve_backend("gig_moments", backend, p, a, b) == "cpu":
-        from . import _cpu_gig
-
-        return _cpu_gig.moments(p, a, b)
-    return _moments(*_broadcast("gig_moments", p, a, b))
-
-
 @jax.custom_jvp
-def _moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
+def moments(p: jax.Array, a: jax.Array, b: jax.Array) -> GIGMoments:
+    """ψ, E log Y, E 1/Y, E Y, arrays of one shape; +inf where one does not exist."""
     return moments_and_mass(p, a, b)[0]
 
 
@@ -194,9 +131,9 @@ def moments_and_mass(
         edge = jnp.where(gamma, if_gamma, jnp.where(inverse_gamma, if_inverse, lost))
         return jnp.where(inside, interior, edge)
 
-    log_partition = gammaln(shape) - shape * jnp.log(rate)
-    moments = GIGMoments(
-        choose(psi, log_partition, log_partition),
+    log_gamma = gammaln(shape) - shape * jnp.log(rate)
+    found = GIGMoments(
+        choose(psi, log_gamma, log_gamma),
         choose(jnp.log(y0) + u, log_x, -log_x),
         choose((1 - u + g) / y0, inverse_x, x),
         choose((1 + u + f) * y0, x, inverse_x),
@@ -204,19 +141,19 @@ def moments_and_mass(
     # of the gamma law Γ(s) (e/s)^s
     edge = gammaln(shape) + shape - shape * jnp.log(shape)
     mass = choose(kv.log_mass, edge, edge)
-    return moments, mass, jnp.where(inside, jnp.abs(p1 * kv.saddle), shape * jnp.log(1 + shape))
+    return found, mass, jnp.where(inside, jnp.abs(p1 * kv.saddle), shape * jnp.log(1 + shape))
 
 
-@partial(_moments.defjvp, symbolic_zeros=True)
+@partial(moments.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
     # differentiating the sums instead would lose what is small beside log y0
-    moments, cov = _moments(*primals), gig_covariance(*primals)
+    found, cov = moments(*primals), covariance(*primals)
     rows = [[cov[..., i, k] for k in range(3)] for i in range(3)]
-    slopes = [along(by_parameters(row), tangents, moments.log_y) for row in (moments[1:], *rows)]
-    return moments, GIGMoments(*slopes)
+    slopes = [along(by_parameters(row), tangents, found.log_y) for row in (found[1:], *rows)]
+    return found, GIGMoments(*slopes)
 
 
-def gig_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+def covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Cov (log Y, 1/Y, Y), shape (..., 3, 3), for a, b > 0 and in the limits."""
     inside, p1, a1, b1 = usable(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1))

@@ -1,0 +1,1 @@
+"""The generalized inverse Gaussian distribution, for both backends and with its limits."""
