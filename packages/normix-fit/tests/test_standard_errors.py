@@ -66,6 +66,12 @@ def differences(gradient, u, step):
     return np.stack([along(e) for e in np.eye(u.size)])
 
 
+# the full family inside, and a boundary on which b = 0
+@pytest.mark.parametrize(
+    "fitted",
+    ["gh", "vg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nig", "ninvg"))],
+    indirect=True,
+)
 def test_the_information_agrees_with_differences_of_the_gradient(fitted):
     result, X = fitted
     model = result.model

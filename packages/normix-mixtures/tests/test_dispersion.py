@@ -164,6 +164,12 @@ def test_the_form_is_kept(models, dispersion):
     np.testing.assert_allclose(model.sigma, dense.sigma, rtol=1e-13, atol=1e-15)
 
 
+# one family with each form
+@pytest.mark.parametrize(
+    "name",
+    ["gh", "vg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nig", "ninvg"))],
+    indirect=True,
+)
 def test_density_posterior_and_moments_agree(models):
     model, dense = models
     np.testing.assert_allclose(model.log_prob(DATA), dense.log_prob(DATA), rtol=1e-12)

@@ -69,6 +69,12 @@ def random_models(family, X, rng):
     return eqx.tree_at(lambda m: (m.joint.mu, m.joint.gamma, m.joint.subordinator), start, parts)
 
 
+# of all families a few steps are tested in test_em_steps
+@pytest.mark.parametrize(
+    "name",
+    ["gh", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vg", "ninvg", "nig"))],
+    indirect=True,
+)
 def test_thousands_of_steps_never_lower_the_likelihood(name, make):
     family = type(make(name, D))
     rng = np.random.default_rng(17)

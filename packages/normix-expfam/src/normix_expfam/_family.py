@@ -330,7 +330,7 @@ class ExponentialFamily(Unbatched):
                 under tracing without a check.
 
         Raises:
-            ValueError: if η is concrete and no law of the family attains it.
+            ValueError: if η is concrete and no member of the family attains it.
                 When traced it raises at run time, by `equinox.error_if`.
         """
         owner = f"{cls.__name__}.from_expectation"
