@@ -10,6 +10,8 @@ import numpy as np
 
 from ._manual_axes import error_if
 
+Backend = Literal["jax", "cpu"]
+
 
 def is_concrete(*values: Any) -> bool:
     """Whether every value, or every entry of lists, can be looked at now, outside tracing."""
@@ -127,7 +129,7 @@ def checked(
     return error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
 
 
-def resolve_backend(owner: str, backend: str, *values: Any) -> Literal["jax", "cpu"]:
+def resolve_backend(owner: str, backend: str, *values: Any) -> Backend:
     """The backend, if there is one of that name.
 
     Args:

@@ -7,14 +7,22 @@ its Fisher information in θ is ∇²ψ(θ) = Cov t(X) (Barndorff-Nielsen 1978; 
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from ._checks import as_floats, at_once, is_concrete, positive_scalars, require, resolve_backend
+from ._checks import (
+    Backend,
+    as_floats,
+    at_once,
+    is_concrete,
+    positive_scalars,
+    require,
+    resolve_backend,
+)
 from ._divergence import bregman, curvature, difference, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
 from ._manual_axes import error_if
@@ -24,7 +32,6 @@ from ._status import with_status
 from ._triad import grad_log_partition, log_partition
 from ._unbatched import Unbatched
 
-Backend = Literal["jax", "cpu"]
 F = TypeVar("F", bound=Callable[..., Any])
 Family = TypeVar("Family", bound="ExponentialFamily")
 

@@ -45,7 +45,8 @@ class BatchEMFitter(eqx.Module):
     the units of the data do not matter. EM stops when both hold: the largest relative change
     of (μ, γ, L_Σ) is at most `tol`, and the estimated log-likelihood still to be gained is at
     most `gain_tol` nats in total. If the gradient of the log-likelihood says that more is to be
-    gained, or EM has taken 60 evaluations, L-BFGS goes on from there.
+    gained, or EM has taken 60 evaluations or will need more than 60 further ones, L-BFGS goes on
+    from there.
 
     With both backends "jax" the whole loop runs on the device and is compiled once per family,
     shape and configuration; with a "cpu" backend the same iteration runs as a Python loop.

@@ -161,7 +161,7 @@ class Course:
         model = self.state.model
         mu = np.asarray(model.mu, np.float64)
         reach = _APART * np.sqrt(np.asarray(model.joint.dispersion.diagonal() + model.gamma**2))
-        # in these units half of the cells that are not at the median are within 1 of it
+        # a wider reach meets others: of the cells off the median half are within 1 of it
         for j in np.flatnonzero(reach < 1.0):
             column = np.asarray(self._data.X[:, j], np.float64)
             met = column[np.abs(column - mu[j]) < reach[j]]

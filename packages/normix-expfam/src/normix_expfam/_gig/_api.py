@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
-from normix_expfam._checks import as_floats, resolve_backend
+from normix_expfam._checks import Backend, as_floats, resolve_backend
 
 from . import _jax
-from ._values import Backend, GIGMoments
+from ._values import GIGMoments
 
 
 def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:

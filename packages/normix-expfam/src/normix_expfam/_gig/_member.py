@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._family import Backend, hook
+from normix_expfam._checks import Backend
+from normix_expfam._family import hook
 from normix_expfam._positive import interior_point, log_indicator
 from normix_expfam._spread import Spread, spread
 from normix_expfam._univariate import UnivariateFamily

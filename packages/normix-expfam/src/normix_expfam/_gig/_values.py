@@ -1,8 +1,6 @@
-"""What both backends of the GIG integral return, and the names of the backends."""
+"""What both backends of the GIG integral return."""
 
-from typing import Any, Literal, NamedTuple
-
-Backend = Literal["jax", "cpu"]
+from typing import Any, NamedTuple
 
 
 class GIGMoments(NamedTuple):

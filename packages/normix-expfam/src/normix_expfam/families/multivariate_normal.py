@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import Rule, as_floats, checked, require
+from normix_expfam._checks import Backend, Rule, as_floats, checked, require
 from normix_expfam._divergence import renyi
-from normix_expfam._family import Backend, ExponentialFamily
+from normix_expfam._family import ExponentialFamily
 from normix_expfam._kl_term import kl_term
 from normix_expfam._spread import binary_unit
 from normix_expfam._status import InversionStatus

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from normix_expfam._family import Backend, ExponentialFamily
+from normix_expfam._checks import Backend
+from normix_expfam._family import ExponentialFamily
 from normix_expfam._univariate import UnivariateFamily
 
 from ._density import (
