@@ -335,12 +335,12 @@ def _small_package(a: str, b: str) -> list[Source]:
 
 
 def public_modules(modules: Iterable[Source]) -> list[str]:
-    """Modules a user could take for public, apart from `testing`, `toolbox` and the families."""
+    """Modules a user could take for public, apart from `testing`, `internal` and the families."""
     return [
         module.name
         for module in modules
         for part in module.name.split(".")[1:2]
-        if not part.startswith("_") and part not in {"testing", "toolbox", "families"}
+        if not part.startswith("_") and part not in {"testing", "internal", "families"}
     ]
 
 

@@ -51,7 +51,8 @@ def _members(cls: type) -> Iterator[str]:
 def _public_modules(package: ModuleType) -> Iterator[ModuleType]:
     yield package
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not any(part.startswith("_") for part in found.name.split(".")):
+        parts = found.name.split(".")
+        if not any(part.startswith("_") or part == "internal" for part in parts):
             yield importlib.import_module(found.name)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normix_expfam import InversionStatus, gig_moments, solve_gig_of_order
+from normix_expfam import Status, gig_moments, solve_gig_of_order
 
 moments = jax.jit(gig_moments)
 solve = jax.jit(solve_gig_of_order)
@@ -22,8 +22,8 @@ def test_the_means_come_back(p, log_omega, log_scale):
     again = moments(got.p, got.a, got.b)
     assert float(got.p) == p
     assert int(got.status) in (
-        InversionStatus.CONVERGED, InversionStatus.DEGENERATE,
-        InversionStatus.GAMMA_LIMIT, InversionStatus.INVERSE_GAMMA_LIMIT,
+        Status.CONVERGED, Status.DEGENERATE,
+        Status.GAMMA_LIMIT, Status.INVERSE_GAMMA_LIMIT,
     )  # fmt: skip
     np.testing.assert_allclose(again.y, given_means.y, rtol=1e-12)
     np.testing.assert_allclose(again.inverse_y, given_means.inverse_y, rtol=1e-12)
@@ -35,20 +35,20 @@ def test_means_beyond_the_limit_end_on_it(sign):
     """E Y · E 1/Y = 2 is more than p/(p - 1) = 1.5 allows: the gamma law of shape 3."""
     got = solve(jnp.asarray(3.0 * sign), jnp.asarray(2.0), jnp.asarray(1.0))
     if sign > 0:
-        assert int(got.status) == InversionStatus.GAMMA_LIMIT
+        assert int(got.status) == Status.GAMMA_LIMIT
         assert (float(got.a), float(got.b)) == (6.0, 0.0)
     else:
-        assert int(got.status) == InversionStatus.INVERSE_GAMMA_LIMIT
+        assert int(got.status) == Status.INVERSE_GAMMA_LIMIT
         assert (float(got.a), float(got.b)) == (0.0, 3.0)
 
 
 def test_point_masses_and_impossible_means():
     point = solve(jnp.asarray(0.5), jnp.asarray(1.0), jnp.asarray(1 + 1e-14))
-    assert int(point.status) == InversionStatus.DEGENERATE
+    assert int(point.status) == Status.DEGENERATE
     assert float(point.a) > 1e9
     for inverse_y, y in ((1.0, 0.5), (-1.0, 2.0), (np.nan, 1.0), (1.0, np.inf)):
         got = solve(jnp.asarray(0.5), jnp.asarray(inverse_y), jnp.asarray(y))
-        assert int(got.status) == InversionStatus.INFEASIBLE
+        assert int(got.status) == Status.INFEASIBLE
         assert np.isnan(got.a)
 
 

@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, InversionStatus
+from normix_expfam import GIG, Gamma, InverseGamma, InverseGaussian, Status
 
 FAMILIES = [Gamma, InverseGamma, InverseGaussian, GIG]
 
@@ -157,7 +157,7 @@ def test_a_concentrated_gig_fit_inside_the_family_is_a_stationary_point():
     truth = GIG(2e5, 3e6, 2e6)
     x = np.asarray(truth.ppf((np.arange(400) + 0.5) / 400))
     found = GIG.mle(x)
-    assert found.status == InversionStatus.CONVERGED
+    assert found.status == Status.CONVERGED
     slope = jax.grad(lambda law: np.float64(1) * law.log_prob(x).sum())(found.model)
     deviations = found.standard_errors
     for name in ("p", "a", "b"):

@@ -15,9 +15,9 @@ from normix_expfam import (
     Gamma,
     InverseGamma,
     InverseGaussian,
-    InversionStatus,
     MLEResult,
     MultivariateNormal,
+    Status,
 )
 
 N = 200
@@ -62,7 +62,7 @@ def observed_errors(law, x, weights):
 def test_standard_errors_are_those_of_the_observed_information(family):
     x = data_of(family)
     result = mle[family](x, WEIGHTS)
-    assert result.status == InversionStatus.CONVERGED
+    assert result.status == Status.CONVERGED
     names = [field.name for field in dataclasses.fields(result.model)]
     assert set(result.standard_errors) == set(names)
     for name, error in result.standard_errors.items():
@@ -114,7 +114,7 @@ def gamma_data():
 def test_at_the_gamma_limit_errors_are_those_of_the_gamma_family():
     x = gamma_data()
     result, gamma = mle[GIG](x, ONES), mle[Gamma](x, ONES)
-    assert result.status == InversionStatus.GAMMA_LIMIT
+    assert result.status == Status.GAMMA_LIMIT
     assert result.converged
     assert "gamma law on the boundary b = 0" in result.message
     assert result.model.b == 0
@@ -130,7 +130,7 @@ def test_at_the_gamma_limit_errors_are_those_of_the_gamma_family():
 def test_at_the_inverse_gamma_limit_errors_are_those_of_the_inverse_gamma_family():
     x = 1 / gamma_data()
     result, expected = mle[GIG](x, ONES), mle[InverseGamma](x, ONES).standard_errors
-    assert result.status == InversionStatus.INVERSE_GAMMA_LIMIT
+    assert result.status == Status.INVERSE_GAMMA_LIMIT
     assert result.model.a == 0
     assert np.isnan(result.standard_errors["a"])
     assert result.n_parameters == 2
@@ -143,10 +143,10 @@ def test_a_result_goes_through_jit_and_vmap_with_a_status_for_each_element():
     batch = np.stack([SAMPLE, gamma_data(), 1 / gamma_data(), constant])
     results = eqx.filter_jit(eqx.filter_vmap(lambda x: GIG.mle(x, throw=False)))(batch)
     expected = [
-        InversionStatus.CONVERGED,
-        InversionStatus.GAMMA_LIMIT,
-        InversionStatus.INVERSE_GAMMA_LIMIT,
-        InversionStatus.INFEASIBLE,
+        Status.CONVERGED,
+        Status.GAMMA_LIMIT,
+        Status.INVERSE_GAMMA_LIMIT,
+        Status.INFEASIBLE,
     ]
     np.testing.assert_array_equal(results.status, expected)
     converged = eqx.filter_vmap(lambda result: result.converged)(results)
@@ -166,7 +166,7 @@ def test_a_result_goes_through_jit_and_vmap_with_a_status_for_each_element():
 @pytest.mark.parametrize("family", [Gamma, InverseGamma, InverseGaussian, GIG])
 def test_a_traced_fit_of_constant_data_is_infeasible(family):
     result = mle[family](np.full(N, 2.0), ONES)
-    assert result.status == InversionStatus.INFEASIBLE
+    assert result.status == Status.INFEASIBLE
     assert not result.converged
     assert "no mean of sufficient_statistics(x) over data that vary" in result.message
     assert all(np.all(np.isnan(error)) for error in result.standard_errors.values())
@@ -194,7 +194,7 @@ def test_intervals_of_two_standard_errors_cover_the_truth(law, size):
 
     keys = jax.random.split(jax.random.key(11), REPLICATIONS)
     models, errors, status = jax.jit(jax.vmap(replication))(keys)
-    np.testing.assert_array_equal(status, InversionStatus.CONVERGED)
+    np.testing.assert_array_equal(status, Status.CONVERGED)
     for name, error in errors.items():
         distance = jnp.abs(getattr(models, name) - getattr(law, name))
         coverage = np.mean(np.asarray(distance < 1.96 * error))

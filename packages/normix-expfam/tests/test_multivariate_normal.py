@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normix_expfam import InversionStatus, MultivariateNormal
+from normix_expfam import MultivariateNormal, Status
 from normix_expfam._mle import deviations_from_information
 
 NAME = "MultivariateNormal"
@@ -217,7 +217,7 @@ def test_data_in_a_hyperplane_have_no_fit(x, backend):
         with pytest.raises(ValueError, match=rf"^{NAME}\.{method}: eta must have E x xᵀ - E x E"):
             getattr(MultivariateNormal, method)(x, backend=backend)
     result = MultivariateNormal.mle(x, backend=backend, throw=False)
-    assert result.status == InversionStatus.INFEASIBLE
+    assert result.status == Status.INFEASIBLE
     assert not result.converged
     assert np.all(np.isnan(np.asarray(result.model.L_Sigma)[np.tril_indices(3)]))
 

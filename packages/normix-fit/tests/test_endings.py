@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from normix_fit import BatchEMFitter, Status, fit
 from normix_fit._batch import _ending_at
+from normix_fit._result import message_for
 from normix_mixtures import (
     Dispersion,
     GeneralizedHyperbolic,
@@ -56,8 +57,8 @@ def test_rows_far_from_normal_never_end_at_the_normal_distribution(kind, name):
 
 
 def test_the_message_of_an_unbounded_fit_names_families_whose_density_is_bounded():
-    assert "fit nig or ninvg" in Status.UNBOUNDED.message
-    assert "gh" not in Status.UNBOUNDED.message
+    assert "fit nig or ninvg" in message_for(Status.UNBOUNDED)
+    assert "gh" not in message_for(Status.UNBOUNDED)
 
 
 ENDS = {

@@ -35,7 +35,7 @@ def assert_sound(result, X):
     total = float(np.sum(result.model.log_prob(X)))
     assert total == pytest.approx(result.log_likelihood, rel=1e-9, abs=1e-6)
     assert result.status not in (Status.NON_FINITE, Status.SOLVER_STALLED)
-    assert result.converged == (result.status <= Status.NORMAL_LIMIT)
+    assert result.converged == result.status.converged
 
 
 def test_a_row_of_ten_thousand_sigmas_does_not_break_a_fit():

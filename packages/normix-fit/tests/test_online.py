@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_expfam import InversionStatus
+from normix_expfam import Status
 from normix_fit import FAMILIES, BatchEMFitter
 from normix_fit._compile import compile_spans
 from normix_fit._online import (
@@ -92,7 +92,7 @@ def test_statistics_in_the_gauge_of_the_model_give_its_own_normal_part(name, kin
         statistics = complete_statistics(kind, seed).rescaled_subordinator(jnp.asarray(7.0))
         start = FAMILIES[name].from_moments(np.zeros(D), np.eye(D), spread=1.0)
         model, solved = start.m_step_with_status(statistics)
-        met.add(InversionStatus(int(solved)))
+        met.add(Status(int(solved)))
         factor = _gauge_factor(model, statistics)
         assert abs(float(factor) - 1) > 0.1, "there is something to move"
         mu, gamma, sigma = normal_equations(statistics.rescaled_subordinator(factor))
@@ -101,9 +101,9 @@ def test_statistics_in_the_gauge_of_the_model_give_its_own_normal_part(name, kin
         np.testing.assert_allclose(model.sigma, sigma, rtol=0, atol=1e-8)
     if name == "gh":
         assert {
-            "gamma": InversionStatus.GAMMA_LIMIT,
-            "inverse gamma": InversionStatus.INVERSE_GAMMA_LIMIT,
-            "lognormal": InversionStatus.CONVERGED,
+            "gamma": Status.GAMMA_LIMIT,
+            "inverse gamma": Status.INVERSE_GAMMA_LIMIT,
+            "lognormal": Status.CONVERGED,
         }[kind] in met
 
 

@@ -66,7 +66,7 @@ def test_the_maximum_on_the_boundary_is_exact_and_named(data, fits):
     result = fits[data]["gh"]
     assert result.status == Status.INVERSE_GAMMA_LIMIT
     assert float(result.model.a) == 0
-    assert "NormalInverseGamma" in result.status.message
+    assert "NormalInverseGamma" in result.message
 
 
 def test_units_do_not_matter(data, fits, rates):

@@ -22,7 +22,7 @@ from normix._table import (
     parse_table,
     read_table,
 )
-from normix_mixtures import check_observations
+from normix_mixtures.internal import check_observations
 
 _names = (
     st.text("abcXYZéΣ09 _-/%(),;.", min_size=1, max_size=8)

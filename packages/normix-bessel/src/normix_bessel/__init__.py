@@ -17,7 +17,7 @@ from ._api import kve as kve
 from ._api import log_kv as log_kv
 from ._api import log_kv_moments as log_kv_moments
 from ._api import log_kve as log_kve
-from ._moments import KvMoments as KvMoments
+from ._kv_moments import KvMoments as KvMoments
 
 __version__ = _version("normix-bessel")
 __all__ = ["KvMoments", "kv", "kve", "log_kv", "log_kv_moments", "log_kve"]

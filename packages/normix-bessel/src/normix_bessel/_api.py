@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from . import _jax
-from ._moments import KvMoments
+from ._kv_moments import KvMoments
 
 Backend = Literal["jax", "cpu"]
 

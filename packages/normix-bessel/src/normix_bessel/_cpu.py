@@ -17,7 +17,7 @@ from numpy.polynomial import polynomial
 from scipy import special
 
 from ._debye import polynomials
-from ._moments import KvMoments
+from ._kv_moments import KvMoments
 
 _DEBYE_LIMIT = 40.0
 _DEBYE_TERMS = 14

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _saddle, _small_argument, _small_order, _uniform
-from ._moments import KvMoments
+from ._kv_moments import KvMoments
 from ._regimes import Elementwise, Results, chosen, gathered
 from ._subnormal import is_subnormal
 

@@ -11,20 +11,19 @@ from importlib.metadata import version as _version
 from ._convert import project as project
 from ._convert import to_gig as to_gig
 from ._family import ExponentialFamily as ExponentialFamily
-from ._family import hook as hook
 from ._gig._api import gig_log_partition as gig_log_partition
 from ._gig._api import gig_moments as gig_moments
 from ._gig._inversion import GIGSolution as GIGSolution
 from ._gig._inversion import solve_gig as solve_gig
+from ._gig._inversion_of_order import solve_gig_of_order as solve_gig_of_order
 from ._gig._jax import mode_of_log as mode_of_log
 from ._gig._member import GIGMember as GIGMember
-from ._gig._of_order import solve_gig_of_order as solve_gig_of_order
 from ._gig._sampling import sample_gig as sample_gig
 from ._gig._values import GIGMoments as GIGMoments
 from ._mle import MLEResult as MLEResult
-from ._status import InversionStatus as InversionStatus
-from ._univariate import UnivariateFamily as UnivariateFamily
-from ._univariate_law import UnivariateLaw as UnivariateLaw
+from ._status import Status as Status
+from ._univariate_distribution import UnivariateDistribution as UnivariateDistribution
+from ._univariate_family import UnivariateFamily as UnivariateFamily
 from .families.exponential import Exponential as Exponential
 from .families.gamma import Gamma as Gamma
 from .families.gig import GIG as GIG
@@ -45,14 +44,13 @@ __all__ = [
     "GeneralizedInverseGaussian",
     "InverseGamma",
     "InverseGaussian",
-    "InversionStatus",
     "MLEResult",
     "MultivariateNormal",
+    "Status",
+    "UnivariateDistribution",
     "UnivariateFamily",
-    "UnivariateLaw",
     "gig_log_partition",
     "gig_moments",
-    "hook",
     "mode_of_log",
     "project",
     "sample_gig",

@@ -23,11 +23,11 @@ from ._checks import (
     require,
     resolve_backend,
 )
+from ._describe import describe
 from ._divergence import bregman, curvature, difference, negative_conjugate, renyi
 from ._generic_inversion import natural_from_expectation
 from ._manual_axes import error_if
 from ._mle import MLEResult, deviations_from_information, standard_errors
-from ._shown import shown
 from ._status import with_status
 from ._triad import grad_log_partition, log_partition
 from ._unbatched import Unbatched
@@ -108,7 +108,7 @@ class ExponentialFamily(Unbatched):
     leave that search to the base class."""
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @abstractmethod
     def natural_params(self) -> Float[Array, " k"]:
@@ -210,7 +210,7 @@ class ExponentialFamily(Unbatched):
     @classmethod
     @hook
     def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Int[Array, ""]]:
-        """`_from_expectation` with its `InversionStatus`."""
+        """`_from_expectation` with its `Status`."""
         return with_status(cls._from_expectation(eta))
 
     @classmethod

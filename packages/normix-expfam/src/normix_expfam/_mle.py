@@ -11,8 +11,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
 from ._checks import is_concrete, require
-from ._shown import shown
-from ._status import InversionStatus
+from ._describe import describe
+from ._status import Status, has_converged
 
 Model = TypeVar("Model", bound=eqx.Module)
 
@@ -24,7 +24,7 @@ class MLEResult(eqx.Module, Generic[Model]):
     """The fitted law."""
 
     status: Int[Array, ""]
-    """An `InversionStatus`; on failure the parameters are nan."""
+    """A `Status`; on failure the parameters are nan."""
 
     log_likelihood: Float[Array, ""]
     """Total, natural logarithm, weighted."""
@@ -43,13 +43,13 @@ class MLEResult(eqx.Module, Generic[Model]):
     def __repr__(self) -> str:
         status: Any = self.status
         if jnp.ndim(status) == 0 and is_concrete(status):
-            status = InversionStatus(int(status))
-        return shown(eqx.tree_at(lambda result: result.status, self, status))
+            status = Status(int(status))
+        return describe(eqx.tree_at(lambda result: result.status, self, status))
 
     @property
     def converged(self) -> Bool[Array, "*batch"]:
         """Whether the model is the maximum of the likelihood, inside or on the boundary."""
-        return self.status <= int(InversionStatus.INVERSE_GAMMA_LIMIT)
+        return has_converged(self.status)
 
     @property
     def message(self) -> str:
@@ -57,7 +57,7 @@ class MLEResult(eqx.Module, Generic[Model]):
         require(self.status.ndim == 0, "MLEResult.message", "status", "be a scalar",
                 f"shape {self.status.shape}",
                 "take one result of the batch that equinox.filter_vmap made")  # fmt: skip
-        return InversionStatus(int(self.status)).message
+        return Status(int(self.status)).message
 
     @property
     def aic(self) -> Float[Array, "*batch"]:

@@ -1,62 +1,120 @@
-"""How the inversion of η ends."""
+"""`Status`: how an inversion of η or a fit ended, under one numbering."""
 
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-Law = TypeVar("Law")
+Distribution = TypeVar("Distribution")
 
 
-class InversionStatus(IntEnum):
-    """How the search for θ ended."""
+class Status(IntEnum):
+    """How a search for parameters ended; the numbers are codes and have no order.
+
+    `message` says in general what happened; that of a result, which knows its family, says what to
+    do about it.
+    """
 
     CONVERGED = 0
-    """E t(Y) = η inside the domain."""
+    """A solution inside the family: a stationary point of the likelihood."""
 
     GAMMA_LIMIT = 1
-    """The likelihood has its maximum on the boundary b = 0."""
+    """The maximum lies on the boundary b = 0, where Y is gamma distributed."""
 
     INVERSE_GAMMA_LIMIT = 2
-    """The likelihood has its maximum on the boundary a = 0."""
+    """The maximum lies on the boundary a = 0, where Y is inverse gamma distributed."""
 
-    DEGENERATE = 3
-    """η is that of a point mass, to working precision."""
+    NORMAL_LIMIT = 3
+    """Next to a normal distribution, from which these data, nearly normal, do not tell it."""
 
-    MAX_STEPS = 4
-    """No convergence within the steps allowed."""
+    RUNNING = 4
+    """Not ended; no result has it."""
 
-    INFEASIBLE = 5
-    """No law of the family has this η."""
+    MAX_ITER = 5
+    """The iterations, steps or passes allowed were used up."""
+
+    DEGENERATE = 6
+    """The data are those of a point mass, to working precision."""
+
+    INFEASIBLE = 7
+    """No member of the family has these means."""
+
+    UNBOUNDED = 8
+    """The location met a row at which the density is infinite or has a cusp.
+
+    The model is that of the meeting, if its likelihood is finite and the largest yet.
+    """
+
+    SINGULAR_DISPERSION = 9
+    """Σ became singular."""
+
+    SOLVER_STALLED = 10
+    """The subordinator could not be fitted."""
+
+    NON_FINITE = 11
+    """The likelihood or a parameter became nan or infinite."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the model is a stationary point, on a boundary or as good as a normal one."""
+        return self in _CONVERGED
+
+    @property
+    def has_maximum(self) -> bool:
+        """False where the likelihood grows without bound, so that its value compares with nothing.
+
+        So it is for UNBOUNDED and SINGULAR_DISPERSION.
+        """
+        return self not in (Status.UNBOUNDED, Status.SINGULAR_DISPERSION)
 
     @property
     def message(self) -> str:
-        """What happened, and what to do about it."""
+        """What happened, whatever the family."""
         return _MESSAGES[self]
 
 
+_CONVERGED = (
+    Status.CONVERGED,
+    Status.GAMMA_LIMIT,
+    Status.INVERSE_GAMMA_LIMIT,
+    Status.NORMAL_LIMIT,
+)
+
 _MESSAGES = {
-    InversionStatus.CONVERGED: "converged to an interior solution",
-    InversionStatus.GAMMA_LIMIT: "the maximum is the gamma law on the boundary b = 0",
-    InversionStatus.INVERSE_GAMMA_LIMIT: "the maximum is the inverse gamma law on a = 0",
-    InversionStatus.DEGENERATE: (
-        "E Y · E 1/Y is 1 to working precision: the law is a point mass and its shape is not "
-        "determined; the concentrated symmetric law with these means is returned"
+    Status.CONVERGED: "converged",
+    Status.GAMMA_LIMIT: "converged on the boundary b = 0, a gamma distribution",
+    Status.INVERSE_GAMMA_LIMIT: "converged on the boundary a = 0, an inverse gamma distribution",
+    Status.NORMAL_LIMIT: "converged next to a normal distribution",
+    Status.RUNNING: "not ended",
+    Status.MAX_ITER: "no convergence within the iterations allowed",
+    Status.DEGENERATE: (
+        "the data are those of a point mass, to working precision, and determine no shape; the "
+        "concentrated distribution with their means is returned"
     ),
-    InversionStatus.MAX_STEPS: (
-        "no convergence within max_steps; raise max_steps, or check that eta is a mean of "
-        "sufficient_statistics(x)"
-    ),
-    InversionStatus.INFEASIBLE: (
-        "eta is no mean of sufficient_statistics(x) over data that vary; for the GIG law it needs "
-        "E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y, all finite"
-    ),
+    Status.INFEASIBLE: "no member of the family has these means",
+    Status.UNBOUNDED: "the likelihood grows without bound where mu meets a row",
+    Status.SINGULAR_DISPERSION: "the dispersion became singular",
+    Status.SOLVER_STALLED: "the subordinator's parameters could not be solved for",
+    Status.NON_FINITE: "the likelihood or a parameter became nan or infinite",
 }
 
 
-def with_status(law: Law) -> tuple[Law, jax.Array]:
+def is_one_of(code: Any, *statuses: Status) -> Any:
+    """Whether codes, numbers or arrays, traced or not, are among these statuses."""
+    found = code == int(statuses[0])
+    for status in statuses[1:]:
+        found = found | (code == int(status))
+    return found
+
+
+def has_converged(code: Any) -> Any:
+    """`Status.converged` of codes, numbers or arrays, traced or not."""
+    return is_one_of(code, *_CONVERGED)
+
+
+def with_status(found: Distribution) -> tuple[Distribution, jax.Array]:
     """The distribution and CONVERGED where its parameters are finite, else INFEASIBLE."""
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(law)]))
-    found, failed = int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE)
-    return law, jnp.where(finite, found, failed).astype(jnp.int32)
+    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(found)]))
+    codes = int(Status.CONVERGED), int(Status.INFEASIBLE)
+    return found, jnp.where(finite, *codes).astype(jnp.int32)

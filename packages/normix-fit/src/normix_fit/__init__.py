@@ -7,6 +7,8 @@ in order. `FAMILIES` maps the names that `fit` knows, "gh", "nig", "vg", "ninvg"
 
 from importlib.metadata import version as _version
 
+from normix_expfam import Status as Status
+
 from ._api import FAMILIES as FAMILIES
 from ._api import fit as fit
 from ._api import fit_all as fit_all
@@ -17,7 +19,6 @@ from ._online import OnlineState as OnlineState
 from ._online import UpdateStatus as UpdateStatus
 from ._ranking import rank as rank
 from ._result import EMResult as EMResult
-from ._result import Status as Status
 from ._standard_errors import StandardErrors as StandardErrors
 
 __version__ = _version("normix-fit")

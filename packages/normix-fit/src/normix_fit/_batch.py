@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam.toolbox import require
-from normix_mixtures import NormalMixture, check_observations, check_weights
+from normix_expfam import Status
+from normix_expfam.internal import require
+from normix_mixtures import NormalMixture
+from normix_mixtures.internal import check_observations, check_weights
 
 from ._acceleration import Acceleration
 from ._compile import compile_spans, seconds_covered
@@ -24,7 +26,7 @@ from ._loop import Rules, State
 from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
 from ._normal import NormalLaw, is_near_normal, normal_law
 from ._progress import Progress
-from ._result import EMResult, Status
+from ._result import EMResult, message_for
 from ._several import advanced
 from ._units import Units, from_standard, to_standard
 
@@ -183,7 +185,7 @@ class BatchEMFitter(eqx.Module):
         state = self._run(prepared, data, plan, of_interest, jacobian)
         if int(state.taken) == 0:
             require(False, owner, "model", "give the data a finite likelihood",
-                    Status(int(state.status)).message,
+                    message_for(Status(int(state.status))),
                     f"start from {type(starts[0]).__name__}.default_init(X)")  # fmt: skip
         if normal is not None and bool(normal.near):
             state = _not_below_normal(state, data, plan, normal)

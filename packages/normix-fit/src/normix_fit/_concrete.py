@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from normix_expfam.toolbox import is_concrete
+from normix_expfam.internal import is_concrete
 
 
 def refuse_tracing(owner: str, given: Any) -> None:

@@ -5,12 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from normix_expfam import Status
 from normix_mixtures import DenseDispersion, NormalMixture
 
 from ._ascent import Point, ascend, unexplained
 from ._loop import Rules, State, begin, unloaded
 from ._map import RUNNING, Data, Plan
-from ._result import Status
 from ._several import advanced
 
 _PATIENCE = 60  # evaluations of EM before an ascent

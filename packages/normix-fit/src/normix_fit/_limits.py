@@ -1,8 +1,7 @@
 """Which limit of its family a converged model lies on."""
 
+from normix_expfam import Status
 from normix_mixtures import GeneralizedHyperbolic, NormalMixture
-
-from ._result import Status
 
 _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
 _NOTHING = 1e-12

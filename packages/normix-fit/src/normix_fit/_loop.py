@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from normix_expfam import InversionStatus
+from normix_expfam import Status
 from normix_mixtures import NormalMixture
 
 from ._acceleration import Acceleration, Memory, extrapolated
@@ -24,7 +24,6 @@ from ._compile import compiled
 from ._convergence import relative_change, remaining_gain
 from ._map import RUNNING, Data, Evaluation, Plan, evaluate, maximise
 from ._normal import is_near_normal
-from ._result import Status
 
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
 _THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils
@@ -51,7 +50,7 @@ class State(NamedTuple):
     input: Float[Array, " k"]  # the mean statistics it is the M-step of
     is_extrapolated: Array
     confirming: Array  # whether the candidate is the plain step that confirms the end
-    solved: Array  # the `InversionStatus` of the M-step
+    solved: Array  # the `Status` of the M-step
     memory: Memory
     log_likelihoods: Float[Array, " m"]  # of the models taken, the last ones; m is `_LENGTH`
     param_changes: Float[Array, " m"]
@@ -68,7 +67,7 @@ def begin(start: NormalMixture, data: Data) -> State:
     zero = jnp.int32(0)
     return State(
         start, eta, start, eta, jnp.asarray(False), jnp.asarray(False),
-        jnp.int32(InversionStatus.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero,
+        jnp.int32(Status.CONVERGED), Memory.empty(eta, d), nothing, nothing, zero, zero,
         jnp.int32(RUNNING),
     )  # fmt: skip
 
@@ -102,9 +101,7 @@ def judged(state: State, found: Evaluation, rules: Rules) -> State:
 
     # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
     rounding = 1e3 * jnp.finfo(gain.dtype).eps * (1 + jnp.abs(found.log_likelihood))
-    unsolved = (state.solved == int(InversionStatus.MAX_STEPS)) | (
-        state.solved == int(InversionStatus.INFEASIBLE)
-    )
+    unsolved = (state.solved == int(Status.MAX_ITER)) | (state.solved == int(Status.INFEASIBLE))
     at_rest = (gain >= -rounding) & ~unsolved
     scale = jnp.sqrt(state.model.joint.dispersion.diagonal())
     thin = jnp.min(jnp.diagonal(state.model.L_Sigma) / scale) < _THIN

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam import InversionStatus
+from normix_expfam import Status
 from normix_mixtures import MixtureStatistics, NormalMixture, PosteriorMoments
-
-from ._result import Status
 
 Backend = Literal["jax", "cpu"]
 Algorithm = Literal["em", "mcecm"]
 
-RUNNING = -1
+RUNNING = int(Status.RUNNING)
 _LARGEST_INVERSE = 1e10  # of E 1/Y given a row, where log Y has its mode at 0
 
 
@@ -108,7 +106,7 @@ def _sum(data: Data, values: Float[Array, " n"]) -> Array:
 def maximise(
     model: NormalMixture, eta: Float[Array, " k"], data: Data, plan: Plan
 ) -> tuple[NormalMixture, Array, Array]:
-    """The M-step from η, its `InversionStatus`, and whether it can be gone on with."""
+    """The M-step from η, its `Status`, and whether it can be gone on with."""
     following, solved = _m_step(model, eta, data, plan, plan.fixed)
     return following, solved, _is_finite(following)
 
@@ -127,7 +125,7 @@ def _m_step(
         if plan.m_step_backend == "jax":
             raise
         broken = jax.tree.map(jnp.zeros_like, model)
-        return broken, jnp.int32(InversionStatus.INFEASIBLE)
+        return broken, jnp.int32(Status.INFEASIBLE)
 
 
 @eqx.filter_jit

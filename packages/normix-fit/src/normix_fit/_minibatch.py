@@ -13,15 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from normix_expfam.toolbox import as_float, require
-from normix_mixtures import NormalMixture, check_observations
+from normix_expfam import Status
+from normix_expfam.internal import as_float, require
+from normix_mixtures import NormalMixture
+from normix_mixtures.internal import check_observations
 
 from ._compile import compile_spans, seconds_covered
 from ._concrete import refuse_tracing
 from ._convergence import relative_change
 from ._limits import limit_of
 from ._online import OnlineEMFitter, OnlineState, UpdateStatus, _initial, _Settings, _update
-from ._result import EMResult, Status
+from ._result import EMResult
 from ._units import Units, from_standard, to_standard
 
 _OWNER = "MiniBatchEMFitter.fit"

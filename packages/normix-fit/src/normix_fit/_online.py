@@ -34,9 +34,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam import InversionStatus, mode_of_log
-from normix_expfam.toolbox import as_float, require, shown
-from normix_mixtures import MixtureStatistics, NormalMixture, PosteriorMoments, check_weights
+from normix_expfam import Status, mode_of_log
+from normix_expfam.internal import as_float, describe, require
+from normix_mixtures import MixtureStatistics, NormalMixture, PosteriorMoments
+from normix_mixtures.internal import check_weights
 
 from ._compile import compile_spans
 
@@ -135,7 +136,7 @@ class OnlineState(eqx.Module):
     log_likelihood: Float[Array, ""]
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
 
 class _Settings(NamedTuple):
@@ -327,9 +328,7 @@ def _update(
     candidate, solved = model.m_step_with_status(found)
     factor = _gauge_factor(candidate, found)
     moved = found.rescaled_subordinator(factor)
-    stalled = (solved == int(InversionStatus.MAX_STEPS)) | (
-        solved == int(InversionStatus.INFEASIBLE)
-    )
+    stalled = (solved == int(Status.MAX_ITER)) | (solved == int(Status.INFEASIBLE))
     sound = _all_finite(candidate) & _is_resolved(candidate, moved)
     sound = sound & jnp.isfinite(factor) & (factor > 0)
     burning = n_rows < settings.burn_in * per_row

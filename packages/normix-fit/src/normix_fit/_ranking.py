@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from ._result import EMResult, Status
+from normix_expfam import Status
+
+from ._result import EMResult
 
 _CRITERIA = ("aic", "bic")
 
@@ -24,7 +26,8 @@ def rank(results: Mapping[str, EMResult], by: str = "aic") -> list[str]:
     Examples:
         >>> import jax
         >>> from normix_fit import fit_all, rank
-        >>> from normix_mixtures import NormalInverseGaussian
+        >>> from normix_expfam import Status
+    from normix_mixtures import NormalInverseGaussian
         >>> truth = NormalInverseGaussian.from_classical(
         ...     [0.0, 0.0], [1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]], mu_ig=1.0, lam=1.0
         ... )

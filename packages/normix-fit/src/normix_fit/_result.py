@@ -1,74 +1,21 @@
-"""`EMResult` and `Status`: what a fit returns, and how it says how it ended."""
+"""`EMResult`: what a fit returns, and how it says how it ended."""
 
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import Any, final
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from normix_expfam.toolbox import require, shown
+from normix_expfam import Status
+from normix_expfam.internal import describe, require
 from normix_mixtures import NormalMixture
 
 from ._plot import plot_trace
 from ._standard_errors import FitAccount, StandardErrors, standard_errors
 from ._summary import summarise
 
-
-class Status(IntEnum):
-    """How a fit ended; `message` says what it means and what to do."""
-
-    CONVERGED = 0
-    """A stationary point inside the family."""
-
-    INVERSE_GAMMA_LIMIT = 1
-    """A stationary point on the boundary a = 0, a skewed t law."""
-
-    GAMMA_LIMIT = 2
-    """A stationary point on the boundary b = 0, a variance gamma law."""
-
-    NORMAL_LIMIT = 3
-    """Next to a normal distribution, from which these data, nearly normal, do not tell it."""
-
-    MAX_ITER = 4
-    """The iterations or passes allowed were used up."""
-
-    UNBOUNDED = 5
-    """The location met a row at which the density is infinite or has a cusp.
-
-    The model is that of the meeting, if its likelihood is finite and the largest yet.
-    """
-
-    SINGULAR_DISPERSION = 6
-    """Σ became singular."""
-
-    SOLVER_STALLED = 7
-    """The subordinator could not be fitted."""
-
-    NON_FINITE = 8
-    """The likelihood or a parameter became nan or infinite."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether the model is a stationary point, on a boundary or as good as a normal law."""
-        return self <= Status.NORMAL_LIMIT
-
-    @property
-    def has_maximum(self) -> bool:
-        """False where the likelihood grows without bound, so that its value compares with nothing.
-
-        So it is for UNBOUNDED and SINGULAR_DISPERSION.
-        """
-        return self not in (Status.UNBOUNDED, Status.SINGULAR_DISPERSION)
-
-    @property
-    def message(self) -> str:
-        """What happened, and what to do about it."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
+_ADVICE = {
     Status.CONVERGED: "converged",
     Status.INVERSE_GAMMA_LIMIT: (
         "converged on the boundary a = 0: the fit is a skewed t law (NormalInverseGamma)"
@@ -106,6 +53,12 @@ _MESSAGES = {
         "finite one; look for extreme outliers"
     ),
 }
+
+
+def message_for(status: Status) -> str:
+    """What a status means for a fit, and what to do about it."""
+    return _ADVICE.get(status, status.message)
+
 
 _HOLDABLE = ("mu", "gamma", "p", "alpha", "subordinator")
 
@@ -153,12 +106,17 @@ class EMResult(eqx.Module):
                 "leave out the others")  # fmt: skip
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @property
     def converged(self) -> bool:
         """Whether the fit ended at a stationary point of the likelihood, or at a normal law."""
         return self.status.converged
+
+    @property
+    def message(self) -> str:
+        """How the fit ended, and what to do about it."""
+        return message_for(self.status)
 
     @property
     def comparable(self) -> bool:
@@ -221,7 +179,7 @@ class EMResult(eqx.Module):
     def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
         """The account without arrays, as rich prints it."""
         yield "family", type(self.model).__name__
-        yield "status", self.status.message
+        yield "status", self.message
         yield "observations", self.n_observations
         yield "components", self.model.dimension
         yield "parameters", self.n_parameters
@@ -258,7 +216,7 @@ class EMResult(eqx.Module):
         owner = "EMResult.standard_errors"
         determined = self.status not in (Status.NORMAL_LIMIT, Status.UNBOUNDED)
         require(determined, owner, "status", "be that of a maximum with a determined shape",
-                f"{self.status.name}: {self.status.message}",
+                f"{self.status.name}: {self.message}",
                 "fit another family")  # fmt: skip
         fit = FitAccount(self.n_observations, self.log_likelihood, self.fixed)
         return standard_errors(owner, self.model, X, weights, fit)

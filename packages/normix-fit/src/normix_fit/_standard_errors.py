@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GeneralizedInverseGaussian
-from normix_expfam.toolbox import as_float, require, shown
+from normix_expfam.internal import as_float, describe, require
 from normix_mixtures import (
     DenseDispersion,
     GeneralizedHyperbolic,
@@ -60,7 +60,7 @@ class StandardErrors(eqx.Module):
     covariance: Float[Array, "k k"]
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
 
 def _split(

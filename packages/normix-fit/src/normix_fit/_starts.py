@@ -4,11 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from normix_expfam.toolbox import require
+from normix_expfam import Status
+from normix_expfam.internal import require
 from normix_mixtures import NormalMixture
 
 from ._normal import is_near_normal
-from ._result import EMResult, Status
+from ._result import EMResult
 
 _SPREADS = (0.05, 4.0)  # Var Y / (E Y)², from nearly normal to excess kurtosis 12
 _LONG = 200  # evaluations

@@ -6,9 +6,6 @@ not, own their joint law, and know the E- and the M-step of the EM algorithm, bu
 
 from importlib.metadata import version as _version
 
-from ._checks import dependent_column as dependent_column
-from ._checks import observations as check_observations
-from ._checks import weights_of as check_weights
 from ._conventions import Ghyp as Ghyp
 from ._conventions import Prause as Prause
 from ._convert import to_family as to_family
@@ -54,9 +51,6 @@ __all__ = [
     "Prause",
     "UnivariateNormalMixture",
     "VarianceGamma",
-    "check_observations",
-    "check_weights",
-    "dependent_column",
     "to_family",
     "to_generalized_hyperbolic",
 ]

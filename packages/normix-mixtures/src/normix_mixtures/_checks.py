@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam.toolbox import as_floats, is_concrete, require
+from normix_expfam.internal import as_floats, is_concrete, require
 
 from ._dispersion import DenseDispersion, Dispersion
 
@@ -54,7 +54,7 @@ def rows(
     return flat, x.shape[:-1]
 
 
-def weights_of(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
+def check_weights(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
     """One finite weight >= 0 per row of X, shape (n,) and of the dtype of X, or None.
 
     Args:
@@ -148,7 +148,7 @@ def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
     return Delta
 
 
-def observations(owner: str, X: Any) -> jax.Array:
+def check_observations(owner: str, X: Any) -> jax.Array:
     """Data that an estimate of location and full dispersion can be made from, shape (n, d).
 
     Args:

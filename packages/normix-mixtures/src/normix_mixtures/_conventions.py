@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import gig_moments
-from normix_expfam.toolbox import Rule, as_floats, checked, is_concrete, require, scalars
+from normix_expfam.internal import Rule, as_floats, checked, is_concrete, require, scalars
 
 
 class Ghyp(NamedTuple):

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from normix_expfam import GIGMoments
-from normix_expfam.toolbox import gig_log_density, gig_moments_and_log_density
+from normix_expfam.internal import gig_log_density, gig_moments_and_log_density
 
 from ._mass import CONCENTRATED, Prior, log_mass, log_mass_of_concentrated, prior_of
 from ._shift import Shift, cost, shift

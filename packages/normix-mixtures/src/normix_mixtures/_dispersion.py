@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from normix_expfam import hook
-from normix_expfam.toolbox import Unbatched, binary_unit, shown
+from normix_expfam.internal import Unbatched, binary_unit, describe, hook
 
 
 class Dispersion(Unbatched):
@@ -19,7 +18,7 @@ class Dispersion(Unbatched):
     """
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @abstractmethod
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -26,12 +26,11 @@ from normix_expfam import (
     GIGMember,
     MultivariateNormal,
     gig_moments,
-    hook,
     mode_of_log,
     sample_gig,
     to_gig,
 )
-from normix_expfam.toolbox import gig_log_density, require_unbatched
+from normix_expfam.internal import gig_log_density, hook, require_unbatched
 
 from ._dispersion import DenseDispersion, Dispersion
 from ._normal_part import NormalPart, dimension_of, normal_part
@@ -79,7 +78,7 @@ class JointNormalMixture(ExponentialFamily):
     def _fit_subordinator(
         cls, means: Float[Array, "3"], start: GIGParameters | None
     ) -> tuple[GIGMember, Array]:
-        """The MLE from E (log Y, 1/Y, Y) with its `InversionStatus`; start may speed it up."""
+        """The MLE from E (log Y, 1/Y, Y) with its `Status`; start may speed it up."""
         del start
         own = jnp.array(cls.subordinator_family.gig_statistics)
         return cls.subordinator_family._solve_expectation(means[own])

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import GeneralizedInverseGaussian, GIGMember, to_gig
-from normix_expfam.toolbox import Unbatched, is_concrete, require, shown
+from normix_expfam.internal import Unbatched, describe, is_concrete, require
 
-from . import _moments as moments
+from . import _component_moments as moments
 from ._checks import dispersion_of, full_rank, indices_of, rows, vector
 from ._conditional import conditional_parts
 from ._conventions import Ghyp
@@ -44,7 +44,7 @@ class MixtureLaw(Unbatched):
     """Where `conditional` finds its answer; the decorator `family_of_conditionals` sets it."""
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @classmethod
     def _wrap(cls, joint: JointNormalMixture) -> Self:

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GIGMember, InversionStatus, gig_moments
-from normix_expfam.toolbox import as_floats, is_concrete, require, resolve_backend, scalars
+from normix_expfam import GIGMember, Status, gig_moments
+from normix_expfam.internal import as_floats, is_concrete, require, resolve_backend, scalars
 
-from ._checks import observations, rows, vector, weights_of
+from ._checks import check_observations, check_weights, rows, vector
 from ._density import at_pole, moments_and_log_density, posterior
 from ._law import MixtureLaw
+from ._moment_start import moment_start
 from ._normal_part import normal_part
-from ._start import moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
 
 Backend = Literal["jax", "cpu"]
@@ -85,8 +85,8 @@ class NormalMixture(MixtureLaw):
                 are linearly dependent, weights that do not fit, or spread <= 0.
         """
         owner = f"{cls.__name__}.default_init"
-        X = observations(owner, X)
-        weights = weights_of(owner, weights, X)
+        X = check_observations(owner, X)
+        weights = check_weights(owner, weights, X)
         given = None if spread is None else _spread(owner, spread).astype(X.dtype)
         return moment_start(cls.from_moments, X, weights, given)
 
@@ -194,7 +194,7 @@ class NormalMixture(MixtureLaw):
         owner = f"{type(self).__name__}.statistics"
         X = self._rows(owner, X)
         found = self._e_step(X, resolve_backend(owner, backend, self, X))
-        weights = weights_of(owner, weights, X)
+        weights = check_weights(owner, weights, X)
         return MixtureStatistics.from_rows(X, found, weights, self.mu)
 
     def m_step(
@@ -258,7 +258,7 @@ class NormalMixture(MixtureLaw):
         fixed: Sequence[str] = (),
         backend: Backend = "jax",
     ) -> tuple[Self, Array]:
-        """`m_step_from_statistics` with the `InversionStatus` of the subordinator's fit.
+        """`m_step_from_statistics` with the `Status` of the subordinator's fit.
 
         The CPU backend raises where the JAX one returns a status. With a fixed shape both use
         the solver of the JAX one.
@@ -271,14 +271,14 @@ class NormalMixture(MixtureLaw):
         mu = self.mu - statistics.origin if "mu" in fixed else None
         normal = normal_part(eta, jnp, symmetric=symmetric, mu=mu)
         if "subordinator" in fixed:
-            subordinator, status = self.joint.subordinator, jnp.int32(InversionStatus.CONVERGED)
+            subordinator, status = self.joint.subordinator, jnp.int32(Status.CONVERGED)
         elif self.shape_parameter in fixed:
             order = self.joint.subordinator_as_gig().p
             subordinator, status = family._fit_subordinator_of_order(eta[:3], order)
         elif backend == "cpu":
             subordinator = family._fit_subordinator_cpu(np.asarray(eta[:3], np.float64))
             subordinator = jax.tree.map(lambda leaf: leaf.astype(eta.dtype), subordinator)
-            status = jnp.int32(InversionStatus.CONVERGED)
+            status = jnp.int32(Status.CONVERGED)
         else:
             start = self.joint.subordinator_as_gig()
             subordinator, status = family._fit_subordinator(eta[:3], start)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from normix_expfam.toolbox import gig_log_density, gig_mode_and_rates
+from normix_expfam.internal import gig_log_density, gig_mode_and_rates
 
 from ._shift import Means, exponents
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam.toolbox import Unbatched, shown
+from normix_expfam.internal import Unbatched, describe
 
 
 class PosteriorMoments(NamedTuple):
@@ -57,7 +57,7 @@ class MixtureStatistics(Unbatched):
     """Σ (x - origin)(x - origin)ᵀ E 1/Y."""
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @classmethod
     def from_rows(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from normix_expfam import gig_moments
-from normix_expfam.toolbox import along, varying_like
+from normix_expfam.internal import along, varying_like
 
 from ._density import AtPoint, at_point
 from ._mass import Prior, means_of_concentrated, of_parameters, prior_of

@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam.toolbox import gig_tails, reach, varying_like
+from normix_expfam.internal import gig_tails, reach, varying_like
 
 from ._mass import log_mass, prior_of
 from ._mills import mills

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam.toolbox import reach
+from normix_expfam.internal import reach
 
 from ._mass import prior_of
 from ._shift import exponents

@@ -9,23 +9,23 @@ from jaxtyping import Array, ArrayLike, Complex, Float
 
 from normix_expfam import (
     GeneralizedInverseGaussian,
-    UnivariateLaw,
+    UnivariateDistribution,
     gig_moments,
     mode_of_log,
     sample_gig,
 )
-from normix_expfam.toolbox import (
+from normix_expfam.internal import (
     Rule,
     checked,
+    describe,
     frozen_parameters,
     is_concrete,
     is_positive,
     require,
     scalars,
-    shown,
 )
 
-from . import _moments as moments
+from . import _component_moments as moments
 from ._conventions import (
     Ghyp,
     Prause,
@@ -44,7 +44,7 @@ _NAME = "UnivariateNormalMixture"
 
 
 @final
-class UnivariateNormalMixture(UnivariateLaw):
+class UnivariateNormalMixture(UnivariateDistribution):
     """X = μ + γ Y + σ √Y Z with Y ~ GIG(p, a, b), Z standard normal.
 
     Args:
@@ -101,7 +101,7 @@ class UnivariateNormalMixture(UnivariateLaw):
         self.p, self.a, self.b = (x.astype(self.mu.dtype) for x in law.as_gig())
 
     def __repr__(self) -> str:
-        return shown(self)
+        return describe(self)
 
     @property
     def subordinator(self) -> GeneralizedInverseGaussian:

@@ -256,7 +256,7 @@ def _account(
     for name, result in results.items():
         if not result.converged:
             complain(
-                f"{name} did not converge ({label(result)}): {result.status.message}",
+                f"{name} did not converge ({label(result)}): {result.message}",
                 level="warning",
             )
     return 1 if best is None else 0

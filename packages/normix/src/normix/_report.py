@@ -64,7 +64,7 @@ def report_fits(
     for name in rank(results):
         result = results[name]
         if result.converged and result.status != Status.CONVERGED:
-            say(console, f"{name}: {result.status.message}")
+            say(console, f"{name}: {result.message}")
     if best is None:
         say(console, "\nno family could be fitted")
         return

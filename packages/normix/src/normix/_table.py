@@ -279,7 +279,7 @@ def check_sample(table: Table) -> None:
         raise TableError(
             f"{table.source}, column {name!r}: constant ({value:g} in every row); remove it"
         )
-    from normix_mixtures import dependent_column
+    from normix_mixtures.internal import dependent_column
 
     dependent = dependent_column(values)
     if dependent is not None:

@@ -19,9 +19,6 @@ from normix_mixtures import (
     Prause,
     UnivariateNormalMixture,
     VarianceGamma,
-    check_observations,
-    check_weights,
-    dependent_column,
     to_family,
     to_generalized_hyperbolic,
 )
@@ -45,9 +42,6 @@ __all__ = [
     "Prause",
     "UnivariateNormalMixture",
     "VarianceGamma",
-    "check_observations",
-    "check_weights",
-    "dependent_column",
     "to_family",
     "to_generalized_hyperbolic",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from normix_expfam._along import along
+from normix_expfam._tangents import along
 
 from ._api import gig_moments
 from ._jax import by_parameters, mode_and_rates, moments_and_mass

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from normix_bessel import log_kv_moments
-from normix_expfam._along import along
 from normix_expfam._divergence import quadratic_form
 from normix_expfam._gamma import gamma_mean_log
 from normix_expfam._kl_term import exp_gap
+from normix_expfam._tangents import along
 
 from ._density import log_mass
 from ._jax import by_parameters, limit_covariance, mode_of_log, usable

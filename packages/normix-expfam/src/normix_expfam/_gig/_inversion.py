@@ -23,7 +23,7 @@ from normix_bessel import log_kv_moments
 from normix_expfam._gamma import gamma_shape
 from normix_expfam._kl_term import exp_gap
 from normix_expfam._newton import Evaluation, minimise
-from normix_expfam._status import InversionStatus
+from normix_expfam._status import Status
 
 _SIGN = np.array([1.0, -1.0, -1.0])  # (k, α, β) multiplies (u, -f, -g)
 
@@ -60,7 +60,7 @@ class GIGSolution(NamedTuple):
     """Rate b of 1/Y, 0 in the gamma limit."""
 
     status: jax.Array
-    """An `InversionStatus` as int32."""
+    """A `Status` as int32."""
 
     steps: jax.Array
     """Evaluations of ψ and its derivatives."""
@@ -239,11 +239,11 @@ def solve_gig(
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> from normix_expfam import InversionStatus, gig_moments, solve_gig
+        >>> from normix_expfam import Status, gig_moments, solve_gig
         >>> moments = gig_moments(1.0, 2.0, 3.0, backend="cpu")
         >>> eta = jnp.array([moments.log_y, moments.inverse_y, moments.y])
         >>> found = solve_gig(eta)
-        >>> [round(float(x), 6) for x in found[:3]], InversionStatus(int(found.status)).name
+        >>> [round(float(x), 6) for x in found[:3]], Status(int(found.status)).name
         ([1.0, 2.0, 3.0], 'CONVERGED')
     """
     log_y, inverse_y, y = eta[0], eta[1], eta[2]
@@ -291,13 +291,13 @@ def solve_target(
     a, b = a / s, b * s
     w = jnp.where(degenerate, 0.5 / jnp.maximum(log_mean, noise), 1.0)
     cases = (
-        (degenerate, (jnp.zeros_like(p), w / s, w * s), InversionStatus.DEGENERATE),
+        (degenerate, (jnp.zeros_like(p), w / s, w * s), Status.DEGENERATE),
         (inverse_gamma, (-mirror, jnp.zeros_like(a), 2 * mirror / inverse_y),
-         InversionStatus.INVERSE_GAMMA_LIMIT),
-        (gamma, (alpha, 2 * alpha / y, jnp.zeros_like(b)), InversionStatus.GAMMA_LIMIT),
-        (~feasible, (jnp.full_like(p, jnp.nan),) * 3, InversionStatus.INFEASIBLE),
+         Status.INVERSE_GAMMA_LIMIT),
+        (gamma, (alpha, 2 * alpha / y, jnp.zeros_like(b)), Status.GAMMA_LIMIT),
+        (~feasible, (jnp.full_like(p, jnp.nan),) * 3, Status.INFEASIBLE),
     )  # fmt: skip
-    status = jnp.where(good, int(InversionStatus.CONVERGED), int(InversionStatus.MAX_STEPS))
+    status = jnp.where(good, int(Status.CONVERGED), int(Status.MAX_ITER))
     for where, values, name in cases:
         p, a, b = (jnp.where(where, x, y_) for x, y_ in zip(values, (p, a, b), strict=True))
         status = jnp.where(where, int(name), status)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
-from normix_expfam._along import along
+from normix_expfam._tangents import along
 
 from ._values import GIGMoments
 

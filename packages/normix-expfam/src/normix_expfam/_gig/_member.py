@@ -13,8 +13,8 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from normix_expfam._checks import Backend
 from normix_expfam._family import hook
 from normix_expfam._positive import interior_point, log_indicator
-from normix_expfam._spread import Spread, spread
-from normix_expfam._univariate import UnivariateFamily
+from normix_expfam._sample_spread import Spread, spread
+from normix_expfam._univariate_family import UnivariateFamily
 
 from ._raw_moments import raw_moment
 from ._tails import log_odds, quantile
@@ -38,7 +38,7 @@ class GIGMember(UnivariateFamily):
     @classmethod
     @abstractmethod
     def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        """The MLE for data of this spread with its `InversionStatus`; traceable."""
+        """The MLE for data of this spread with its `Status`; traceable."""
 
     @classmethod
     @hook

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from normix_expfam._exponent import powers, reach
+from normix_expfam._gig._exponent_of_log_y import powers, reach
 from normix_expfam._manual_axes import varying_like
 
 from ._jax import mode_of_log

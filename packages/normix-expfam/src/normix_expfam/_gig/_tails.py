@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam._along import along
-from normix_expfam._exponent import largest, reach
+from normix_expfam._gig._exponent_of_log_y import largest, reach
 from normix_expfam._manual_axes import varying_like
+from normix_expfam._tangents import along
 
 from ._jax import mode_and_rates, mode_of_log
 

@@ -8,8 +8,8 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import positive_scalars
 from normix_expfam._gig._member import GIGMember
+from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._spread import Spread
 from normix_expfam._status import with_status
 
 

@@ -23,8 +23,8 @@ from normix_expfam._gamma import (
 )
 from normix_expfam._gig._member import GIGMember
 from normix_expfam._manual_axes import varying_like
+from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._spread import Spread
 from normix_expfam._status import with_status
 
 

@@ -16,9 +16,9 @@ from normix_expfam._gig._jax import covariance
 from normix_expfam._gig._member import GIGMember
 from normix_expfam._gig._raw_moments import mode, standardised
 from normix_expfam._gig._sampling import sample_gig
+from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._spread import Spread
-from normix_expfam._status import InversionStatus, with_status
+from normix_expfam._status import Status, with_status
 
 _NAME = "GeneralizedInverseGaussian"
 
@@ -174,7 +174,7 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def _solved(cls, solution: GIGSolution) -> tuple[Self, Int[Array, ""]]:
-        lost = solution.status == int(InversionStatus.MAX_STEPS)
+        lost = solution.status == int(Status.MAX_ITER)
         p = jnp.where(lost, jnp.nan, solution.p)
         return cls(p, solution.a, solution.b, check=False), solution.status
 

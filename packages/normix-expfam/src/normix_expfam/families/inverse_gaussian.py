@@ -14,8 +14,8 @@ from normix_expfam._gig._member import GIGMember
 from normix_expfam._gig._sampling import sample_gig
 from normix_expfam._kl_term import kl_term
 from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._spread import Spread
 from normix_expfam._status import with_status
 from normix_expfam._stirling import LOG_2PI
 

@@ -12,8 +12,8 @@ from normix_expfam._checks import Backend, Rule, as_floats, checked, require
 from normix_expfam._divergence import renyi
 from normix_expfam._family import ExponentialFamily
 from normix_expfam._kl_term import kl_term
-from normix_expfam._spread import binary_unit
-from normix_expfam._status import InversionStatus
+from normix_expfam._sample_spread import binary_unit
+from normix_expfam._status import Status
 
 
 @final
@@ -194,7 +194,7 @@ class MultivariateNormal(ExponentialFamily):
         regular = jnp.all(pivots > 4 * jnp.sqrt(d * eps) * spread)
         regular &= jnp.all(pivots > 16 * eps * jnp.abs(jnp.asarray(mu / unit)))
         regular &= jnp.asarray(xp.sum(share > 0) > d)
-        found = jnp.where(regular, int(InversionStatus.CONVERGED), int(InversionStatus.INFEASIBLE))
+        found = jnp.where(regular, int(Status.CONVERGED), int(Status.INFEASIBLE))
         factor = jnp.where(regular, jnp.asarray(unit)[:, None] * factor, jnp.nan)
         return cls(jnp.asarray(mu), factor, check=False), found.astype(jnp.int32)
 

@@ -20,7 +20,7 @@ from jaxtyping import Array
 
 from normix_expfam._checks import Backend
 from normix_expfam._family import ExponentialFamily
-from normix_expfam._univariate import UnivariateFamily
+from normix_expfam._univariate_family import UnivariateFamily
 
 from ._density import (
     OUTSIDE,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from normix_expfam._univariate import UnivariateFamily
+from normix_expfam._univariate_family import UnivariateFamily
 
 from ._density import OUTSIDE, Support, quadrature
 from ._facts import facts_of, log_prob, require_close, require_holds

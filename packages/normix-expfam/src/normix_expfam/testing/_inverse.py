@@ -9,14 +9,14 @@ from jaxtyping import Array
 
 from normix_expfam._family import ExponentialFamily
 from normix_expfam._mle import deviations_from_information
-from normix_expfam._status import InversionStatus
+from normix_expfam._status import Status
 
 from ._facts import facts_of, log_prob, require_close, require_holds
 
 _FOUND = (
-    InversionStatus.CONVERGED,
-    InversionStatus.GAMMA_LIMIT,
-    InversionStatus.INVERSE_GAMMA_LIMIT,
+    Status.CONVERGED,
+    Status.GAMMA_LIMIT,
+    Status.INVERSE_GAMMA_LIMIT,
 )
 
 
@@ -49,8 +49,8 @@ def check_inverse_derivative(dist: ExponentialFamily, *, rtol: float = 1e-6) -> 
     facts = facts_of(dist)
     jacobian, status = (np.asarray(value) for value in _theta_by_eta(type(dist), facts.eta))
     require_holds(dist, "eta -> theta reports that it found theta", int(status) in _FOUND,
-                  InversionStatus(int(status)).name, "_solve_expectation")  # fmt: skip
-    if int(status) != InversionStatus.CONVERGED:
+                  Status(int(status)).name, "_solve_expectation")  # fmt: skip
+    if int(status) != Status.CONVERGED:
         return
     # in units of the standard deviations of t, where ∇²ψ is the correlation matrix
     correlation = facts.fisher / facts.sd_sd
@@ -87,11 +87,11 @@ def check_mle(
     """
     family = type(dist)
     result = family.mle(x, throw=False)
-    law, status = result.model, InversionStatus(int(result.status))
+    law, status = result.model, Status(int(result.status))
     require_holds(dist, "the MLE is found", status in _FOUND, status.name, "_fit")
     facts = facts_of(law)
     eta = np.asarray(family.sufficient_statistics(x)).mean(axis=0)
-    if status == InversionStatus.CONVERGED:
+    if status == Status.CONVERGED:
         require_close(dist, "eta of the MLE = mean of t over the data", facts.eta, eta,
                       rtol * facts.rms, "_fit, _from_expectation")  # fmt: skip
     values = np.asarray(log_prob(law, x))

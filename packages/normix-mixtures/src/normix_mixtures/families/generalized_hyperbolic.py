@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig, solve_gig_of_order
-from normix_expfam.toolbox import as_float
+from normix_expfam.internal import as_float
 from normix_mixtures._checks import prause_matrix, vector
 from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
 from normix_mixtures._dispersion import Dispersion

@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GIGMember, InverseGamma, InversionStatus
+from normix_expfam import GIGMember, InverseGamma, Status
 from normix_mixtures._conventions import degrees_of_freedom
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
@@ -35,7 +35,7 @@ class JointNormalInverseGamma(JointNormalMixture):
     def _fit_subordinator_of_order(
         cls, means: Float[Array, "3"], p: Array
     ) -> tuple[GIGMember, Array]:
-        return InverseGamma(-p, -p / means[1], check=False), jnp.int32(InversionStatus.CONVERGED)
+        return InverseGamma(-p, -p / means[1], check=False), jnp.int32(Status.CONVERGED)
 
 
 @final

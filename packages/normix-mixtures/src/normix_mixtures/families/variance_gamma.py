@@ -5,7 +5,7 @@ from typing import ClassVar, Self, final
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import Gamma, GIGMember, InversionStatus
+from normix_expfam import Gamma, GIGMember, Status
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -34,7 +34,7 @@ class JointVarianceGamma(JointNormalMixture):
     def _fit_subordinator_of_order(
         cls, means: Float[Array, "3"], p: Array
     ) -> tuple[GIGMember, Array]:
-        return Gamma(p, p / means[2], check=False), jnp.int32(InversionStatus.CONVERGED)
+        return Gamma(p, p / means[2], check=False), jnp.int32(Status.CONVERGED)
 
 
 @final

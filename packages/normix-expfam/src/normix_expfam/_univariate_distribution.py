@@ -1,4 +1,4 @@
-"""`UnivariateLaw`: distribution function and quantiles of a law on the line.
+"""`UnivariateDistribution`: distribution function and quantiles of a law on the line.
 
 All distribution functions come from one number, the log-odds Δ = log P(X <= x) - log P(X > x):
 cdf = 1/(1 + e^-Δ), log cdf = -log(1 + e^-Δ), and the upper tail with -Δ, each with full relative
@@ -17,7 +17,7 @@ from ._checks import as_floats, is_concrete, require
 from ._unbatched import Unbatched
 
 
-class UnivariateLaw(Unbatched):
+class UnivariateDistribution(Unbatched):
     """A law on the line with scalar parameters.
 
     Functions of x or of a probability take any shape and are traceable, and differentiable in

@@ -1,4 +1,4 @@
-"""`shown`: a distribution or a result as text, with its numbers instead of only their shapes."""
+"""`describe`: a distribution or a result as text, with its numbers instead of only their shapes."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class _Numbers:
         return self.text
 
 
-def shown(tree: eqx.Module) -> str:
+def describe(tree: eqx.Module) -> str:
     """The module as Equinox shows it, arrays of up to 9 entries with 6 digits of each."""
     return eqx.tree_pformat(jax.tree.map(_with_numbers, tree))
 

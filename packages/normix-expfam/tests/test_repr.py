@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam import GIG, Gamma, MultivariateNormal
-from normix_expfam.toolbox import shown
+from normix_expfam.internal import describe
 
 
 def test_parameters_are_shown_with_six_digits():
@@ -45,7 +45,7 @@ def test_a_fit_is_shown_with_its_numbers_and_the_name_of_its_status():
     found = Gamma.mle(np.array([1.0, 2.0, 4.0]))
     text = repr(found)
     assert f"model={found.model!r}" in text
-    assert "status=<InversionStatus.CONVERGED: 0>" in text
+    assert "status=<Status.CONVERGED: 0>" in text
     assert f"log_likelihood={float(found.log_likelihood):.6g}" in text
     assert "[]" not in text
     batch = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), found)
@@ -53,6 +53,6 @@ def test_a_fit_is_shown_with_its_numbers_and_the_name_of_its_status():
 
 
 def test_short_arrays_of_numpy_are_shown_too():
-    assert shown(eqx.tree_at(lambda law: law.alpha, Gamma(1.0, 2.0), np.array([0.5, 2.0]))) == (
+    assert describe(eqx.tree_at(lambda law: law.alpha, Gamma(1.0, 2.0), np.array([0.5, 2.0]))) == (
         "Gamma(alpha=[0.5, 2], beta=2)"
     )

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam.toolbox import binary_unit, varying_like
+from normix_expfam.internal import binary_unit, varying_like
 
 from ._law import MixtureLaw
 

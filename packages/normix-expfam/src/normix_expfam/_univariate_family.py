@@ -6,10 +6,10 @@ from typing import Any, Self
 from jaxtyping import Array, ArrayLike, Float
 
 from ._family import ExponentialFamily
-from ._univariate_law import UnivariateLaw
+from ._univariate_distribution import UnivariateDistribution
 
 
-class UnivariateFamily(UnivariateLaw, ExponentialFamily):
+class UnivariateFamily(UnivariateDistribution, ExponentialFamily):
     """An exponential family on the line."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from normix_bessel import log_kv_moments
 from normix_expfam._manual_axes import varying_like
-from normix_expfam._status import InversionStatus
+from normix_expfam._status import Status
 
 from ._api import gig_moments
 from ._inversion import GIGSolution
@@ -45,13 +45,13 @@ def solve_gig_of_order(p: jax.Array, inverse_y: jax.Array, y: jax.Array) -> GIGS
     scale = y / gig_moments(p, omega, omega).y
     w = 1 / jnp.where(degenerate, spread, 1.0)
     zero, nan = jnp.zeros_like(y), jnp.full_like(y, jnp.nan)
-    status = jnp.where(good, int(InversionStatus.CONVERGED), int(InversionStatus.MAX_STEPS))
+    status = jnp.where(good, int(Status.CONVERGED), int(Status.MAX_ITER))
     a, b = omega / scale, omega * scale
     cases = (
-        (degenerate, w / y, w * y, InversionStatus.DEGENERATE),
-        (at_limit & (p > 0), 2 * p / y, zero, InversionStatus.GAMMA_LIMIT),
-        (at_limit & (p < 0), zero, -2 * p / inverse_y, InversionStatus.INVERSE_GAMMA_LIMIT),
-        (~feasible, nan, nan, InversionStatus.INFEASIBLE),
+        (degenerate, w / y, w * y, Status.DEGENERATE),
+        (at_limit & (p > 0), 2 * p / y, zero, Status.GAMMA_LIMIT),
+        (at_limit & (p < 0), zero, -2 * p / inverse_y, Status.INVERSE_GAMMA_LIMIT),
+        (~feasible, nan, nan, Status.INFEASIBLE),
     )
     for where, this_a, this_b, name in cases:
         a, b = jnp.where(where, this_a, a), jnp.where(where, this_b, b)
