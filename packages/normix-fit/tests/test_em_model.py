@@ -57,8 +57,8 @@ class TwoNormals(eqx.Module):
 
     def expect(self, X, weights=None, *, backend="jax"):
         del backend
-        away = X - self.centre[None, :]
-        each = jnp.log(self.share) - (away**2 / self.variance + jnp.log(self.variance)) / 2
+        share, centre, variance = (part[None, :] for part in jax.tree.leaves(self))
+        each = jnp.log(share) - ((X - centre) ** 2 / variance + jnp.log(variance)) / 2
         total = jax.nn.logsumexp(each, axis=1)
         r = jnp.exp(each - total[:, None]) * weights[:, None]
         sums = Sums(jnp.sum(r, 0), jnp.sum(r * X, 0), jnp.sum(r * X**2, 0))

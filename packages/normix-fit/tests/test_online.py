@@ -7,17 +7,10 @@ import numpy as np
 import pytest
 
 from normix_expfam import Status
-from normix_fit import FAMILIES, BatchEMFitter
+from normix_fit import FAMILIES, BatchEMFitter, OnlineEMFitter, OnlineState, UpdateStatus
 from normix_fit._compilation import compile_spans
 from normix_fit._data import DenseRows
-from normix_fit._stream._online import (
-    OnlineEMFitter,
-    OnlineState,
-    UpdateStatus,
-    _gauge_factor,
-    _step,
-    update_state,
-)
+from normix_fit._stream._update import _gauge_factor, _step, update_state
 from normix_mixtures import MixtureStatistics, NormalInverseGaussian, PosteriorMoments
 
 M, D = 64, 3  # one block shape, so that compiled updates are shared

@@ -19,8 +19,8 @@ from ._result._ranking import rank as rank
 from ._result._standard_errors import StandardErrors as StandardErrors
 from ._stream._minibatch import MiniBatchEMFitter as MiniBatchEMFitter
 from ._stream._online import OnlineEMFitter as OnlineEMFitter
-from ._stream._online import OnlineState as OnlineState
-from ._stream._online import UpdateStatus as UpdateStatus
+from ._stream._state import OnlineState as OnlineState
+from ._stream._state import UpdateStatus as UpdateStatus
 
 __version__ = _version("normix-fit")
 __all__ = [

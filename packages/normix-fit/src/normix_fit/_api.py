@@ -192,11 +192,12 @@ def _fit(rows: Rows, family: type[Model], n_starts: int, fitter: BatchEMFitter) 
     starts: list[Any] = default_starts(family, rows, n_starts)
     result: EMResult[Model] = fitter.fit(starts, rows)
     if n_starts == 1 and is_suspect(result, rows):
-        _, *others = default_starts(family, rows, _STARTS)
+        others: list[Any] = default_starts(family, rows, _STARTS)[1:]
         if not isinstance(fitter.fixed, Mapping):  # names hold what the first start has
             held = Held.of(family, tuple(fitter.fixed))
             others = [start.with_held_of(starts[0], held) for start in others]
-        result = _better(result, fitter.fit(others, rows))
+        again: EMResult[Model] = fitter.fit(others, rows)
+        result = _better(result, again)
     return result
 
 

@@ -21,10 +21,10 @@ from normix_mixtures import Held, NormalMixture
 from ._acceleration import Acceleration
 from ._course import Course
 from ._evaluation import Algorithm, Plan, evaluate
-from ._limits import limit_of
 from ._loop import Rules, State, advance
 from ._normal_reference import NormalReference, is_near_normal, normal_reference
 from ._progress import Progress
+from ._termination import limit_of
 
 Model = TypeVar("Model", bound=NormalMixture)
 Callback = Callable[[int, float], None]

@@ -23,9 +23,9 @@ from normix_fit._compilation import compiled
 from normix_fit._data import Rows
 
 from ._acceleration import Acceleration, Memory, extrapolate
-from ._convergence import remaining_gain
 from ._evaluation import Evaluation, Plan, evaluate, maximise
 from ._normal_reference import NEAR
+from ._termination import remaining_gain
 
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
 _THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils

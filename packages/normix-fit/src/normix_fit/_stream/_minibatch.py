@@ -16,21 +16,16 @@ from normix_expfam import Status
 from normix_expfam.internal import require
 from normix_fit._data import DenseRows, Rows, observe
 from normix_fit._em._batch import log_likelihood_of_block
-from normix_fit._em._limits import limit_of
+from normix_fit._em._termination import limit_of
 from normix_fit._result._em_result import EMResult, timed
 from normix_fit._standardisation import Units
 from normix_fit._tracing import refuse_tracing
 from normix_mixtures import NormalMixture
 
 from ._chunks import ChunkedRows, Chunks, in_blocks, pad, read_head
-from ._online import (
-    OnlineEMFitter,
-    OnlineState,
-    Settings,
-    UpdateStatus,
-    initial_state,
-    update_state,
-)
+from ._online import OnlineEMFitter
+from ._state import OnlineState, UpdateStatus, initial_state
+from ._update import Settings, update_state
 
 Model = TypeVar("Model", bound=NormalMixture)
 
