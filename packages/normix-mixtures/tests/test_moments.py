@@ -17,7 +17,6 @@ N = 200_000
 MOMENTS = ("mean", "var", "skewness", "kurtosis")
 
 
-@eqx.filter_jit
 def draws(model, key):
     return model.sample(key, (N,))
 

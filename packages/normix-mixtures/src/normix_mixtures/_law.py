@@ -363,16 +363,37 @@ def family_of_conditionals(family: type[Family]) -> type[Family]:
     return family
 
 
-@eqx.filter_jit
+# The part that depends on the family and its dispersion is small; the rest is one program for all.
+
+
 def _log_prob(model: MixtureLaw, X: Float[Array, "n d"]) -> Float[Array, " n"]:
+    infinite, *whitened, half_log_det = _prepared(model, X)
+    return _log_prob_of_whitened(infinite, *whitened, half_log_det)
+
+
+@eqx.filter_jit
+def _prepared(model: MixtureLaw, X: Float[Array, "n d"]) -> tuple[Array, ...]:
     infinite = jnp.any(jnp.isinf(X), axis=1) & ~jnp.any(jnp.isnan(X), axis=1)
     z, skew = model._whitened(jnp.where(infinite[:, None], 0.0, X))
-    value = log_density(*model.joint.subordinator_as_gig(), z, skew)
-    return jnp.where(infinite, -jnp.inf, value - model.joint.dispersion.half_log_det())
+    law = model.joint.subordinator_as_gig()
+    return infinite, *law, z, skew, model.joint.dispersion.half_log_det()
+
+
+@jax.jit
+def _log_prob_of_whitened(
+    infinite: Array, p: Array, a: Array, b: Array, z: Array, skew: Array, half_log_det: Array
+) -> Array:
+    return jnp.where(infinite, -jnp.inf, log_density(p, a, b, z, skew) - half_log_det)
+
+
+def _characteristic(model: MixtureLaw, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
+    return _characteristic_of(*_turned(model, t))
 
 
 @eqx.filter_jit
-def _characteristic(model: MixtureLaw, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
-    turned = t @ model.L_Sigma
+def _turned(model: MixtureLaw, t: Float[Array, "n d"]) -> tuple[Array, ...]:
     law = model.joint.subordinator_as_gig()
-    return characteristic(*law, turned, t @ model.gamma, t @ model.mu)
+    return *law, t @ model.L_Sigma, t @ model.gamma, t @ model.mu
+
+
+_characteristic_of = jax.jit(characteristic)

@@ -305,9 +305,21 @@ def _of_order(model: NormalMixture, order: Array) -> GIGMember:
     return subordinator
 
 
-@eqx.filter_jit
 def _e_step(model: NormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
-    z, skew = model._whitened(X)
-    found, log_prob = moments_and_log_density(*model.joint.subordinator_as_gig(), z, skew)
-    log_prob = log_prob - model.joint.dispersion.half_log_det()
-    return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
+    law, half_log_det = _prepared(model, X)
+    return _e_step_of_whitened(*law, half_log_det)
+
+
+@eqx.filter_jit
+def _prepared(model: NormalMixture, X: Float[Array, "n d"]) -> tuple[tuple[Array, ...], Array]:
+    """What the E-step needs: small, one program per family, where the rest is one for all."""
+    law = model.joint.subordinator_as_gig()
+    return (*law, *model._whitened(X)), model.joint.dispersion.half_log_det()
+
+
+@jax.jit
+def _e_step_of_whitened(
+    p: Array, a: Array, b: Array, z: Array, skew: Array, half_log_det: Array
+) -> PosteriorMoments:
+    found, log_prob = moments_and_log_density(p, a, b, z, skew)
+    return PosteriorMoments(log_prob - half_log_det, found.log_y, found.inverse_y, found.y)
