@@ -545,9 +545,10 @@ def some_in_reverse(theta):
     return law.log_sf(x) + law.log_prob(x) + law.mean_above(x)
 
 
-point_slopes = jax.jit(jax.jacfwd(at_point, has_aux=True))
-probability_slopes = jax.jit(jax.jacfwd(at_probability, has_aux=True))
-point_reverse = jax.jit(jax.grad(some_in_reverse))
+# compiled part by part, of which both tail means have one
+point_slopes = jax.jacfwd(at_point, has_aux=True)
+probability_slopes = jax.jacfwd(at_probability, has_aux=True)
+point_reverse = jax.grad(some_in_reverse)
 isf_reverse = jax.jit(jax.grad(lambda theta: from_vector(theta[1:]).isf(theta[0])))
 
 
