@@ -29,6 +29,7 @@ PARALLEL = ("-n", "auto", "--dist", "loadfile")
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
+WHEELS = ROOT / ".nox" / "wheels"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -54,10 +55,22 @@ def check_requirements(session: nox.Session) -> None:
     session.run("uv", "pip", "check")
 
 
-def build(session: nox.Session, out: Path) -> dict[str, Path]:
-    """Build all packages, each wheel from its own sdist; map import name to wheel."""
-    shutil.rmtree(out, ignore_errors=True)
-    session.run("uv", "build", "--quiet", "--all-packages", f"--out-dir={out}")
+def build(session: nox.Session) -> dict[str, Path]:
+    """All packages, each wheel from its own sdist, once for each content of packages/.
+
+    Returns the wheels by import name; the sdists lie beside them.
+    """
+    content = hashlib.sha256()
+    for path in sorted(ROOT.glob("packages/**/*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode())
+            content.update(path.read_bytes())
+    out = WHEELS / content.hexdigest()[:16]
+    if not out.exists():
+        shutil.rmtree(WHEELS, ignore_errors=True)
+        unfinished = out.with_suffix(".part")
+        session.run("uv", "build", "--quiet", "--all-packages", f"--out-dir={unfinished}")
+        unfinished.rename(out)
     return {path.name.split("-")[0]: path for path in sorted(out.glob("*.whl"))}
 
 
@@ -138,8 +151,9 @@ def wheels(session: nox.Session) -> None:
     """Wheels outside the workspace: bessel alone, expfam alone, everything; what came along."""
     tmp = Path(session.create_tmp()).resolve()
     session.install("twine>=6")
-    wheel = build(session, tmp / "dist")
-    session.run("twine", "check", "--strict", *map(str, sorted((tmp / "dist").glob("normix*"))))
+    wheel = build(session)
+    dist = wheel["normix"].parent
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.glob("normix*"))))
     constraints = lock_constraints(session, tmp / "constraints.txt")
     fresh = [f"--refresh-package={name}" for name in PACKAGES]  # uv knows a wheel by its name
     smoke = ("-I", "-W", "error", str(ROOT / "tools" / "smoke.py"))
@@ -147,7 +161,7 @@ def wheels(session: nox.Session) -> None:
         python = tmp / top / "bin" / "python"
         session.run("uv", "venv", "--quiet", "--clear", str(tmp / top))
         install = ("uv", "pip", "install", "--quiet", f"--python={python}", constraints)
-        session.run(*install, *fresh, f"--find-links={tmp / 'dist'}", str(wheel[top]))
+        session.run(*install, *fresh, f"--find-links={dist}", str(wheel[top]))
         session.run("uv", "pip", "check", f"--python={python}")
         with session.chdir(tmp):
             session.run(str(python), *smoke, top, external=True)
@@ -219,8 +233,8 @@ def docs(session: nox.Session) -> None:
 def release_check(session: nox.Session) -> None:
     """Versions, changelogs, bounds between siblings, public names; `-- TAG` for one release."""
     sync(session, "--all-packages", "--group=test")
-    wheel = build(session, Path(session.create_tmp()).resolve() / "dist")
-    session.run("python", "tools/release_check.py", *map(str, wheel.values()), *session.posargs)
+    wheels = map(str, build(session).values())
+    session.run("python", "tools/release_check.py", *wheels, *session.posargs)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -258,11 +272,10 @@ def minimums(session: nox.Session, package: str) -> None:
 def floors(session: nox.Session, package: str) -> None:
     """The tests of one package, as a wheel, with the oldest wheels of its siblings it allows."""
     tmp = Path(session.create_tmp()).resolve()
-    wheel = build(session, tmp / "dist")[package.replace("-", "_")]
+    wheel = build(session)[package.replace("-", "_")]
     session.install("packaging")
-    found = session.run(
-        *("python", "tools/floors.py", package, str(tmp / "dist"), str(tmp / "floors")), silent=True
-    )
+    command = ("python", "tools/floors.py", package, str(wheel.parent), str(tmp / "floors"))
+    found = session.run(*command, silent=True)
     constraints = lock_constraints(session, tmp / "constraints.txt")
     session.install(constraints, *found.split(), str(wheel))
     session.install("--group=test")
