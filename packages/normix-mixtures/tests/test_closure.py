@@ -222,7 +222,6 @@ def test_posterior_is_bayes_rule(model):
         assert_close(model.posterior(x).log_prob(y), expected, 1e-10)
 
 
-@eqx.filter_jit
 def posterior_means(model, points):
     return eqx.filter_vmap(lambda x: model.posterior(x).expectation_params())(points)
 
