@@ -202,7 +202,7 @@ def float32(session: nox.Session) -> None:
     """The tests marked float32 of all packages, in a process that never had float64."""
     sync(session, "--all-packages", "--group=test")
     options = ("--float32", *PARALLEL, *session.posargs)
-    session.run("pytest", "packages", *options, env=ON_CPU | cached(session))
+    session.run("pytest", "packages", *options, env=ON_CPU | quick(session) | cached(session))
 
 
 @nox.session
