@@ -13,7 +13,7 @@ from normix_fit._several import advance_all
 from normix_fit._starts import default_starts
 from normix_fit._units import Units, to_standard
 
-N, D = 120, 2
+N, D = 200, 2  # a shape that other files use too
 
 
 def skewed(seed=3):
