@@ -22,10 +22,10 @@ each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in 
 
 # Workers share no compiled function, so a file of tests stays with one of them.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
-# Compiling is most of the time, and a third of that XLA's emitters of fused loops; the last level of
-# LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the whole
-# (`workspace`, `slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong tails, by
-# 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
+# Compiling is most of the time, and a third of that XLA's emitters of fused loops; the last level
+# of LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the
+# whole (`workspace`, `slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong
+# tails, by 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
