@@ -219,13 +219,20 @@ def docs(session: nox.Session) -> None:
     """The site, docs/_build/html: warnings are errors, tutorials and examples are executed."""
     sync(session, "--all-packages", "--group=docs")
     out = ROOT / "docs" / "_build"
-    for builder in ("html", "doctest"):
-        session.run(
-            *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet"),
-            *(f"--doctree-dir={out / 'doctrees'}", f"--builder={builder}"),
+
+    def sphinx(builder: str, *options: str) -> tuple[str, ...]:
+        return (
+            *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", *options),
+            *(f"--doctree-dir={out / f'doctrees-{builder}'}", f"--builder={builder}"),
             *("docs", str(out / builder), *session.posargs),
-            env=quick(session) | ON_CPU | cached(session),
         )
+
+    # each on a core; tutorials are executed for the pages
+    doctest = sphinx("doctest", "--define=nb_execution_mode=off")
+    session.run(
+        *("python", "tools/side_by_side.py", *sphinx("html"), "//", *doctest),
+        env=quick(session) | ON_CPU | cached(session),
+    )
     session.run("python", "tools/documented.py", str(out / "html" / "objects.inv"))
 
 
