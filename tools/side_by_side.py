@@ -20,7 +20,8 @@ def commands(arguments: Iterable[str]) -> list[list[str]]:
 
 def main(arguments: Iterable[str]) -> int:
     running = [subprocess.Popen(command) for command in commands(arguments)]
-    return int(any([process.wait() != 0 for process in running]))
+    ended = [process.wait() for process in running]  # of all, also behind one that fails
+    return int(any(ended))
 
 
 if __name__ == "__main__":
