@@ -227,10 +227,10 @@ def docs(session: nox.Session) -> None:
             *("docs", str(out / builder), *session.posargs),
         )
 
-    # each on a core; tutorials are executed for the pages
+    # one kernel a core, which executes one tutorial after the other; examples run beside them
     doctest = sphinx("doctest", "--define=nb_execution_mode=off")
     session.run(
-        *("python", "tools/side_by_side.py", *sphinx("html"), "//", *doctest),
+        *("python", "tools/side_by_side.py", *sphinx("html", "--jobs=auto"), "//", *doctest),
         env=quick(session) | ON_CPU | cached(session),
     )
     session.run("python", "tools/documented.py", str(out / "html" / "objects.inv"))
