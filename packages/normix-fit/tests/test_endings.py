@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from scipy.special import gammaln
 
 from normix_fit import BatchEMFitter, Status, fit
-from normix_fit._batch import _ending_at
-from normix_fit._result import message_for
+from normix_fit._em._batch import _end_at
+from normix_fit._result._em_result import message_for
 from normix_mixtures import (
     Dispersion,
     GeneralizedHyperbolic,
@@ -84,8 +84,8 @@ def test_the_log_likelihood_is_that_of_the_model_returned(status, shift):
 
 
 def test_a_history_ends_at_what_the_model_has_and_does_not_fall():
-    assert _ending_at(np.array([1.0, 3.0, 4.0]), 2.0).tolist() == [1.0, 2.0, 2.0]
-    assert _ending_at(np.array([1.0, 3.0]), 5.0).tolist() == [1.0, 5.0]
+    assert _end_at(np.array([1.0, 3.0, 4.0]), 2.0).tolist() == [1.0, 2.0, 2.0]
+    assert _end_at(np.array([1.0, 3.0]), 5.0).tolist() == [1.0, 5.0]
 
 
 def test_nearly_equal_columns_do_not_cost_digits_of_the_normal_likelihood():

@@ -12,6 +12,8 @@ from ._convert import to_family as to_family
 from ._convert import to_generalized_hyperbolic as to_generalized_hyperbolic
 from ._dispersion import DenseDispersion as DenseDispersion
 from ._dispersion import Dispersion as Dispersion
+from ._e_step import Expected as Expected
+from ._held import Held as Held
 from ._joint import GIGParameters as GIGParameters
 from ._joint import JointNormalMixture as JointNormalMixture
 from ._marginal import NormalMixture as NormalMixture
@@ -35,9 +37,11 @@ __version__ = _version("normix-mixtures")
 __all__ = [
     "DenseDispersion",
     "Dispersion",
+    "Expected",
     "GIGParameters",
     "GeneralizedHyperbolic",
     "Ghyp",
+    "Held",
     "JointGeneralizedHyperbolic",
     "JointNormalInverseGamma",
     "JointNormalInverseGaussian",

@@ -1,26 +1,7 @@
-"""When EM has converged: parameters at rest, and no likelihood left to gain."""
+"""When EM has converged: no likelihood left to gain."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-
-from normix_mixtures import NormalMixture
-
-
-def relative_change(old: NormalMixture, new: NormalMixture) -> Float[Array, ""]:
-    """Largest change of μ, γ and L_Σ, each component in units of √Σ_jj of its row.
-
-    Both models are in the gauge of `normalize`. The measure does not change when columns are
-    scaled or shifted; the subordinator's parameters are excluded, because p, a and b can run
-    along a nearly flat valley after the law has settled.
-    """
-    scale = jnp.sqrt(old.joint.dispersion.diagonal())
-    return jnp.maximum(
-        jnp.maximum(
-            jnp.max(jnp.abs(new.mu - old.mu) / scale),
-            jnp.max(jnp.abs(new.gamma - old.gamma) / scale),
-        ),
-        jnp.max(jnp.abs(new.L_Sigma - old.L_Sigma) / scale[:, None]),
-    )
 
 
 def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> Float[Array, ""]:

@@ -35,11 +35,11 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam import Status, mode_of_log
-from normix_expfam.internal import as_float, describe, require
-from normix_mixtures import MixtureStatistics, NormalMixture, PosteriorMoments
+from normix_expfam.internal import as_float, describe, is_one_of, require
+from normix_fit._compilation import compile_spans
+from normix_fit._data import DenseRows
+from normix_mixtures import Held, MixtureStatistics, NormalMixture, PosteriorMoments
 from normix_mixtures.internal import check_weights
-
-from ._compile import compile_spans
 
 T = TypeVar("T")
 
@@ -71,13 +71,20 @@ class UpdateStatus(IntEnum):
     @property
     def refused(self) -> bool:
         """Whether the model stayed although the burn-in was over."""
-        return self >= UpdateStatus.NON_FINITE
+        return self in _REFUSED
 
     @property
     def message(self) -> str:
         """What happened, and what to do about it."""
         return _MESSAGES[self]
 
+
+_REFUSED = (
+    UpdateStatus.NON_FINITE,
+    UpdateStatus.SINGULAR_DISPERSION,
+    UpdateStatus.SOLVER_STALLED,
+    UpdateStatus.EXTREME_ROWS,
+)
 
 _MESSAGES = {
     UpdateStatus.MOVED: "the model moved",
@@ -139,7 +146,7 @@ class OnlineState(eqx.Module):
         return describe(self)
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
     scale: Array
     delay: Array
     kappa: Array
@@ -236,7 +243,7 @@ class OnlineEMFitter(eqx.Module):
                 "jax.config.update('jax_enable_x64', True) before making arrays for more",
                 stacklevel=2,
             )
-        return _initial(model)
+        return initial_state(model)
 
     def update(
         self, state: OnlineState, rows: ArrayLike, weights: ArrayLike | None = None
@@ -265,16 +272,17 @@ class OnlineEMFitter(eqx.Module):
         if rows.shape[0] == 0:
             return eqx.tree_at(lambda s: s.log_likelihood, state, jnp.zeros((), dtype))
         with compile_spans():
-            return _update(state, rows, weights, self._settings(d, dtype))
+            return update_state(state, DenseRows(rows, weights), self.settings(d, dtype))
 
     def model(self, state: OnlineState) -> NormalMixture:
         """The fitted model: the last one, or with `averaging` that of the averaged statistics."""
         return _averaged_model(state) if self.averaging else state.model
 
-    def _settings(self, d: int, dtype: np.dtype) -> _Settings:
+    def settings(self, d: int, dtype: np.dtype) -> Settings:
+        """The settings as arrays, for models of d components."""
         burn_in = _BURN_IN * (d + 1) if self.burn_in is None else self.burn_in
         half_life = np.inf if self.forgetting is None else self.forgetting
-        return _Settings(
+        return Settings(
             jnp.asarray(self.scale, dtype), jnp.asarray(self.delay, dtype),
             jnp.asarray(self.kappa, dtype), jnp.asarray(half_life, dtype),
             jnp.asarray(burn_in, dtype),
@@ -282,11 +290,11 @@ class OnlineEMFitter(eqx.Module):
 
 
 @eqx.filter_jit
-def _initial(model: NormalMixture) -> OnlineState:
+def initial_state(model: NormalMixture) -> OnlineState:
+    """The state before the first block."""
     model = model.normalize()
-    d, zero = model.dimension, jnp.zeros_like(model.mu, shape=())
-    vector, square = jnp.zeros_like(model.mu), jnp.zeros_like(model.mu, shape=(d, d))
-    nothing = MixtureStatistics(model.mu, zero, zero, zero, zero, vector, vector, square)
+    zero = jnp.zeros_like(model.mu, shape=())
+    nothing = MixtureStatistics.zeros(model.mu)
     count = jnp.zeros((), jnp.int32)
     status = jnp.full((), int(UpdateStatus.BURN_IN), jnp.int32)
     return OnlineState(
@@ -294,41 +302,55 @@ def _initial(model: NormalMixture) -> OnlineState:
     )
 
 
-@eqx.filter_jit
-def _update(
-    state: OnlineState,
-    rows: Float[Array, "n d"],
-    weights: Float[Array, " n"],
-    settings: _Settings,
-) -> OnlineState:
-    model = state.model
+class _Seen(NamedTuple):
+    """What a block says under a model."""
+
+    statistics: MixtureStatistics  # per row, about their own centre
+    weight: Array
+    square: Array  # Σ w²
+    size: Array  # mean of the rows' sizes
+    is_alone: Array  # whether one row hides the others
+    n_counted: Array  # rows of positive weight
+    log_likelihood: Array
+
+
+def _look(X: Float[Array, "n d"], weights: Float[Array, " n"], model: NormalMixture) -> _Seen:
     counts = weights > 0
     # in the place of a row that does not count one that does, so that 0 times it is 0
-    rows = jnp.where(counts[:, None], rows, rows[jnp.argmax(weights)][None, :])
-    expectations = model.e_step(rows)
+    X = jnp.where(counts[:, None], X, X[jnp.argmax(weights)][None, :])
+    expectations = model.e_step(X)
     m = jnp.sum(weights)
-    block = _mean(_centred(model, rows, expectations, weights))
-    size = jnp.where(counts, _size(model, rows, expectations), 0.0)
-    extent, past = weights @ size / m, _size_of(model, state.statistics)
-    hidden = _is_hidden(past, extent)
+    size = jnp.where(counts, _size(model, X, expectations), 0.0)
     n_counted = jnp.sum(counts, dtype=jnp.int32)
+    return _Seen(
+        _centred(model, X, expectations, weights).mean(), m, weights @ weights,
+        weights @ size / m, _is_alone(size, n_counted), n_counted, weights @ expectations.log_prob,
+    )  # fmt: skip
+
+
+@eqx.filter_jit
+def update_state(state: OnlineState, block: DenseRows, settings: Settings) -> OnlineState:
+    """The state after one more block."""
+    model = state.model
+    seen = block.reduce(_look, model)
+    m, extent, past = seen.weight, seen.size, _size_of(model, state.statistics)
+    hidden = _is_hidden(past, extent)
     stuck = state.n_stuck >= _BURN_IN * (model.dimension + 1)
     anew = (state.n_rows == 0) | stuck | hidden
 
     before = jnp.where(anew, 0.0, state.n_rows)
     n_rows = before + m
-    per_row = _running(state.weight_per_row, weights @ weights / m, m / n_rows)
+    per_row = _running(state.weight_per_row, seen.square / m, m / n_rows)
     per_block = _running(state.weight_per_block, m, m / n_rows)
-    old = _where(anew, block, state.statistics)
-    found = _towards(old, block, _step(before, m, per_row, per_block, settings))
+    old = _where(anew, seen.statistics, state.statistics)
+    found = _towards(old, seen.statistics, _step(before, m, per_row, per_block, settings))
     usable = _all_finite(found)
-    alone = _is_alone(size, n_counted)
-    extreme = alone | (~anew & _is_hidden(extent, past))
+    extreme = seen.is_alone | (~anew & _is_hidden(extent, past))
 
-    candidate, solved = model.m_step_with_status(found)
+    candidate, solved = model.maximise(found, Held())
     factor = _gauge_factor(candidate, found)
     moved = found.rescaled_subordinator(factor)
-    stalled = (solved == int(Status.MAX_ITER)) | (solved == int(Status.INFEASIBLE))
+    stalled = is_one_of(solved, Status.MAX_ITER, Status.INFEASIBLE)
     sound = _all_finite(candidate) & _is_resolved(candidate, moved)
     sound = sound & jnp.isfinite(factor) & (factor > 0)
     burning = n_rows < settings.burn_in * per_row
@@ -339,10 +361,10 @@ def _update(
     status = jnp.where(extreme, int(UpdateStatus.EXTREME_ROWS), status)
     status = jnp.where(usable, status, int(UpdateStatus.NON_FINITE)).astype(jnp.int32)
     moves = status == int(UpdateStatus.MOVED)
-    refused = status >= int(UpdateStatus.NON_FINITE)
+    refused = jnp.isin(status, jnp.array(_REFUSED, jnp.int32))
     enters = usable & ~extreme
     # a row that hides the others of its block says nothing about the statistics
-    waits = refused & usable & ~alone
+    waits = refused & usable & ~seen.is_alone
 
     averaged_before = jnp.where(anew, 0.0, state.n_averaged)
     n_averaged = averaged_before + m
@@ -352,7 +374,7 @@ def _update(
     old = _where(averaged_before == 0, statistics, state.averaged.rescaled_subordinator(factor))
     averaged = _towards(old, statistics, share)
     n_stuck = jnp.where(enters & anew, 0, state.n_stuck)
-    n_stuck = jnp.where(waits, n_stuck + n_counted, n_stuck)
+    n_stuck = jnp.where(waits, n_stuck + seen.n_counted, n_stuck)
     following = OnlineState(
         _where(moves, candidate, model),
         _where(enters, statistics, state.statistics),
@@ -365,7 +387,7 @@ def _update(
         state.n_refused + refused.astype(jnp.int32),
         jnp.where(moves, 0, n_stuck),
         status,
-        weights @ expectations.log_prob,
+        seen.log_likelihood,
     )
     nothing = eqx.tree_at(lambda s: s.log_likelihood, state, jnp.zeros_like(m))
     return _where(m > 0, following, nothing)
@@ -375,7 +397,7 @@ def _running(mean: Array, value: Array, share: Array) -> Array:
     return mean + share * (value - mean)
 
 
-def _step(before: Array, m: Array, per_row: Array, per_block: Array, settings: _Settings) -> Array:
+def _step(before: Array, m: Array, per_row: Array, per_block: Array, settings: Settings) -> Array:
     """ρ of a block of m rows after others; 1 for the first."""
     unit = jnp.maximum(settings.burn_in * per_row, per_block)
     # a plain mean up to the unit: most rows up to there are seen under one model
@@ -429,12 +451,6 @@ def _is_hidden(large: Array, small: Array) -> Array:
     return _ROUNDING * jnp.finfo(large.dtype).eps * large > jnp.maximum(small, 1.0)
 
 
-def _mean(sums: MixtureStatistics) -> MixtureStatistics:
-    """Statistics per row, about the same origin."""
-    mean = jax.tree.map(lambda leaf: leaf / sums.n, sums)
-    return eqx.tree_at(lambda s: s.origin, mean, sums.origin)
-
-
 def _towards(
     old: MixtureStatistics, new: MixtureStatistics, step: Float[Array, ""]
 ) -> MixtureStatistics:
@@ -459,7 +475,9 @@ def _is_resolved(fitted: NormalMixture, statistics: MixtureStatistics) -> Array:
     """Whether Σ is more than the rounding of the rows, and of the sums it is a difference of."""
     eps = jnp.finfo(fitted.mu.dtype).eps
     raw = jnp.diagonal(statistics.xx_inverse_y) + statistics.inverse_y * eps * statistics.origin**2
-    return jnp.all(jnp.diagonal(fitted.L_Sigma) ** 2 > _ROUNDING * eps * raw / statistics.n)
+    # the variance of every component given those before it
+    left = fitted.joint.dispersion.pivots() ** 2 * fitted.joint.dispersion.diagonal()
+    return jnp.all(left > _ROUNDING * eps * raw / statistics.n)
 
 
 def _all_finite(tree: NormalMixture | MixtureStatistics) -> Array:
@@ -474,5 +492,5 @@ def _where(condition: Array, new: T, old: T) -> T:
 @eqx.filter_jit
 def _averaged_model(state: OnlineState) -> NormalMixture:
     model = state.model
-    fitted, _ = model.m_step_with_status(state.averaged)
+    fitted, _ = model.maximise(state.averaged, Held())
     return _where((state.n_averaged > 0) & _all_finite(fitted), fitted, model)
