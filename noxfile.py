@@ -24,8 +24,8 @@ each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in 
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
 # Compiling is most of the time, and a third of that XLA's emitters of fused loops; the last level
 # of LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the
-# whole (`workspace`, `slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong
-# tails, by 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
+# long tests (`slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong tails, by
+# 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
@@ -210,7 +210,8 @@ def workspace(session: nox.Session) -> None:
     """The tests that cross packages: architecture, reference values, end to end."""
     sync(session, "--all-packages", "--group=test")
     options = ("-m", "not slow", *PARALLEL, *session.posargs)
-    session.run("pytest", "tests", *options, env=cached(session))
+    # numbers are those of the packages' own tests; here programs only run
+    session.run("pytest", "tests", *options, env=quick(session) | cached(session))
     check_requirements(session)
 
 
