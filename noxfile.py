@@ -22,13 +22,14 @@ each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in 
 
 # Workers share no compiled function, so a file of tests stays with one of them.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
-# Compiling is most of the time, and a third of that XLA's emitters of fused loops. bessel, whose
-# last digits are at stake, and the whole (`workspace`, `slow`) are tested as XLA compiles anyway.
-# Without the optimiser of LLVM (xla_backend_optimization_level=0) a third less is left, but loops
-# compute wrong tails, by 1e-1, so that numbers cannot be tested.
-QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
+# Compiling is most of the time, and a third of that XLA's emitters of fused loops; the last level
+# of LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the
+# long tests (`slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong tails, by
+# 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
+QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
+WHEELS = ROOT / ".nox" / "wheels"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -54,10 +55,22 @@ def check_requirements(session: nox.Session) -> None:
     session.run("uv", "pip", "check")
 
 
-def build(session: nox.Session, out: Path) -> dict[str, Path]:
-    """Build all packages, each wheel from its own sdist; map import name to wheel."""
-    shutil.rmtree(out, ignore_errors=True)
-    session.run("uv", "build", "--quiet", "--all-packages", f"--out-dir={out}")
+def build(session: nox.Session) -> dict[str, Path]:
+    """All packages, each wheel from its own sdist, once for each content of packages/.
+
+    Returns the wheels by import name; the sdists lie beside them.
+    """
+    content = hashlib.sha256()
+    for path in sorted(ROOT.glob("packages/**/*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode())
+            content.update(path.read_bytes())
+    out = WHEELS / content.hexdigest()[:16]
+    if not out.exists():
+        shutil.rmtree(WHEELS, ignore_errors=True)
+        unfinished = out.with_suffix(".part")
+        session.run("uv", "build", "--quiet", "--all-packages", f"--out-dir={unfinished}")
+        unfinished.rename(out)
     return {path.name.split("-")[0]: path for path in sorted(out.glob("*.whl"))}
 
 
@@ -71,7 +84,7 @@ def lock_constraints(session: nox.Session, path: Path) -> str:
 
 
 def quick(session: nox.Session) -> dict[str, str]:
-    """QUICK if the XLA of this environment knows the flag; one that does not would abort."""
+    """QUICK if the XLA of this environment knows the flags; one that does not would abort."""
     command = [str(Path(session.bin) / "python"), "-c", "import jax; jax.devices()"]
     known = subprocess.run(
         command, env=os.environ | ON_CPU | QUICK, capture_output=True, check=False
@@ -138,8 +151,9 @@ def wheels(session: nox.Session) -> None:
     """Wheels outside the workspace: bessel alone, expfam alone, everything; what came along."""
     tmp = Path(session.create_tmp()).resolve()
     session.install("twine>=6")
-    wheel = build(session, tmp / "dist")
-    session.run("twine", "check", "--strict", *map(str, sorted((tmp / "dist").glob("normix*"))))
+    wheel = build(session)
+    dist = wheel["normix"].parent
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.glob("normix*"))))
     constraints = lock_constraints(session, tmp / "constraints.txt")
     fresh = [f"--refresh-package={name}" for name in PACKAGES]  # uv knows a wheel by its name
     smoke = ("-I", "-W", "error", str(ROOT / "tools" / "smoke.py"))
@@ -147,7 +161,7 @@ def wheels(session: nox.Session) -> None:
         python = tmp / top / "bin" / "python"
         session.run("uv", "venv", "--quiet", "--clear", str(tmp / top))
         install = ("uv", "pip", "install", "--quiet", f"--python={python}", constraints)
-        session.run(*install, *fresh, f"--find-links={tmp / 'dist'}", str(wheel[top]))
+        session.run(*install, *fresh, f"--find-links={dist}", str(wheel[top]))
         session.run("uv", "pip", "check", f"--python={python}")
         with session.chdir(tmp):
             session.run(str(python), *smoke, top, external=True)
@@ -188,7 +202,7 @@ def float32(session: nox.Session) -> None:
     """The tests marked float32 of all packages, in a process that never had float64."""
     sync(session, "--all-packages", "--group=test")
     options = ("--float32", *PARALLEL, *session.posargs)
-    session.run("pytest", "packages", *options, env=ON_CPU | cached(session))
+    session.run("pytest", "packages", *options, env=ON_CPU | quick(session) | cached(session))
 
 
 @nox.session
@@ -196,7 +210,8 @@ def workspace(session: nox.Session) -> None:
     """The tests that cross packages: architecture, reference values, end to end."""
     sync(session, "--all-packages", "--group=test")
     options = ("-m", "not slow", *PARALLEL, *session.posargs)
-    session.run("pytest", "tests", *options, env=cached(session))
+    # numbers are those of the packages' own tests; here programs only run
+    session.run("pytest", "tests", *options, env=quick(session) | cached(session))
     check_requirements(session)
 
 
@@ -205,13 +220,20 @@ def docs(session: nox.Session) -> None:
     """The site, docs/_build/html: warnings are errors, tutorials and examples are executed."""
     sync(session, "--all-packages", "--group=docs")
     out = ROOT / "docs" / "_build"
-    for builder in ("html", "doctest"):
-        session.run(
-            *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet"),
-            *(f"--doctree-dir={out / 'doctrees'}", f"--builder={builder}"),
+
+    def sphinx(builder: str, *options: str) -> tuple[str, ...]:
+        return (
+            *("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", *options),
+            *(f"--doctree-dir={out / f'doctrees-{builder}'}", f"--builder={builder}"),
             *("docs", str(out / builder), *session.posargs),
-            env=quick(session) | ON_CPU | cached(session),
         )
+
+    # one kernel a core, which executes one tutorial after the other; examples run beside them
+    doctest = sphinx("doctest", "--define=nb_execution_mode=off")
+    session.run(
+        *("python", "tools/side_by_side.py", *sphinx("html", "--jobs=auto"), "//", *doctest),
+        env=quick(session) | ON_CPU | cached(session),
+    )
     session.run("python", "tools/documented.py", str(out / "html" / "objects.inv"))
 
 
@@ -219,8 +241,8 @@ def docs(session: nox.Session) -> None:
 def release_check(session: nox.Session) -> None:
     """Versions, changelogs, bounds between siblings, public names; `-- TAG` for one release."""
     sync(session, "--all-packages", "--group=test")
-    wheel = build(session, Path(session.create_tmp()).resolve() / "dist")
-    session.run("python", "tools/release_check.py", *map(str, wheel.values()), *session.posargs)
+    wheels = map(str, build(session).values())
+    session.run("python", "tools/release_check.py", *wheels, *session.posargs)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -258,11 +280,10 @@ def minimums(session: nox.Session, package: str) -> None:
 def floors(session: nox.Session, package: str) -> None:
     """The tests of one package, as a wheel, with the oldest wheels of its siblings it allows."""
     tmp = Path(session.create_tmp()).resolve()
-    wheel = build(session, tmp / "dist")[package.replace("-", "_")]
+    wheel = build(session)[package.replace("-", "_")]
     session.install("packaging")
-    found = session.run(
-        *("python", "tools/floors.py", package, str(tmp / "dist"), str(tmp / "floors")), silent=True
-    )
+    command = ("python", "tools/floors.py", package, str(wheel.parent), str(tmp / "floors"))
+    found = session.run(*command, silent=True)
     constraints = lock_constraints(session, tmp / "constraints.txt")
     session.install(constraints, *found.split(), str(wheel))
     session.install("--group=test")

@@ -1,6 +1,7 @@
 """Sphinx: `uv run nox -s docs` builds the site, strictly, and runs its examples."""
 
 import re
+from pathlib import Path
 
 project = "normix"
 author = "the normix developers"
@@ -61,5 +62,19 @@ def shorten(_app, _what, _name, _obj, _options, *texts):
     return tuple(text and re.sub(pattern, "ArrayLike", text) for text in texts)
 
 
+def spread(_app, env, docnames):
+    """Pages that are executed far from each other: processes read neighbouring pages."""
+
+    def executed(name):
+        return "{code-cell}" in Path(env.doc2path(name)).read_text(encoding="utf-8")
+
+    long = [name for name in docnames if executed(name)]
+    short = [name for name in docnames if name not in long]
+    for k, name in enumerate(long):
+        short.insert(k * len(docnames) // len(long), name)
+    docnames[:] = short
+
+
 def setup(app):
+    app.connect("env-before-read-docs", spread)
     app.connect("autodoc-process-signature", shorten)

@@ -5,7 +5,15 @@ import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, Status, fit
 
-N, D = 120, 3
+N, D = 120, 3  # one shape, so that compiled loops are shared
+
+
+def families(*here):
+    """These families here, the others, whose loops are others to compile, in the session slow."""
+    return pytest.mark.parametrize(
+        "name",
+        [name if name in here else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES],
+    )
 
 
 def heavy(seed=0):
@@ -14,7 +22,7 @@ def heavy(seed=0):
     return X + 0.3 * X**2 / (1 + X**2)
 
 
-@pytest.mark.parametrize("name", ["gh", "nig"])
+@families("nig")
 def test_a_weight_counts_rows(name):
     X = heavy()
     # of sum N, so that both fits have one shape
@@ -43,7 +51,7 @@ def test_bad_weights(weights, message):
         BatchEMFitter().fit(start, heavy(), weights)
 
 
-@pytest.mark.parametrize("name", ["gh", "vg"])
+@families("gh")
 def test_symmetric_fits(name):
     X = heavy()
     full, symmetric = fit(X, name), fit(X, name, symmetric=True)
@@ -65,7 +73,7 @@ def test_a_known_order_makes_gh_a_submodel():
     np.testing.assert_allclose(as_gh.model.sigma, nig.model.sigma, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["vg", "ninvg"])
+@pytest.mark.parametrize("name", ["vg", pytest.param("ninvg", marks=pytest.mark.slow)])
 def test_a_known_shape_is_kept(name):
     X = heavy()
     free = fit(X, name)
@@ -98,7 +106,7 @@ def normal_log_likelihood(X):
     return -n * (half_log_det + d / 2 * (np.log(2 * np.pi) + 1))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@families("gh", "nig")
 def test_light_tails_end_at_the_normal_law(name):
     """Uniform data: no member is as likely as its normal limit, up to what skewness gains."""
     X = np.random.default_rng(5).uniform(size=(500, D))
@@ -109,7 +117,7 @@ def test_light_tails_end_at_the_normal_law(name):
 
 
 @pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 10), marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", FAMILIES)
+@families("gh", "nig")
 def test_gaussian_data_are_said_to_be_normal_in_few_iterations(name, seeds):
     for seed in seeds:
         X = np.random.default_rng(seed).standard_normal((500, D))

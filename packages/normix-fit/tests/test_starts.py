@@ -13,7 +13,7 @@ from normix_fit._em._loop import Rules, advance, init, several_on_device
 from normix_fit._em._starts import default_starts
 from normix_mixtures import Held
 
-N, D = 120, 2
+N, D = 200, 2  # a shape that other files use too
 
 
 def skewed(seed=3):

@@ -17,7 +17,7 @@ from normix_mixtures import (
 
 D = 3
 X = np.array([[0.1, -0.2, 0.3], [0.7, -1.1, 2.4], [-3.0, 4.0, 9.0], [2.0, 0.5, 1.9]])
-DATA = np.random.default_rng(4).standard_t(4, (40, 2)) + np.array([0.5, -2.0])
+DATA = np.random.default_rng(4).standard_t(4, (60, 2)) + np.array([0.5, -2.0])
 INDEX_SETS = ([0], [2], [-2], [1, 0], [2, 0], [-1, 1])
 
 
@@ -93,7 +93,7 @@ def test_affine_of_one_row_is_the_projection(cube):
     w = np.array([0.6, -0.8, 0.3])
     one, law = cube.affine(w[None, :]), cube.project(w)
     x = np.linspace(-3, 3, 4)
-    assert_close(one.log_prob(x[:, None]), law.log_prob(x), 1e-12)
+    assert_close(one.log_prob(x[:, None]), law.log_prob(np.tile(x, 2))[:4], 1e-12)
     for moment in ("mean", "var", "skewness", "kurtosis"):
         got, expected = getattr(one, moment)()[0], float(getattr(law, moment)())
         assert float(got) == pytest.approx(expected, rel=1e-11), moment
@@ -222,7 +222,6 @@ def test_posterior_is_bayes_rule(model):
         assert_close(model.posterior(x).log_prob(y), expected, 1e-10)
 
 
-@eqx.filter_jit
 def posterior_means(model, points):
     return eqx.filter_vmap(lambda x: model.posterior(x).expectation_params())(points)
 

@@ -154,9 +154,10 @@ def test_variance_gamma_peak(log_prob):
         assert (at_mu == np.inf) if infinite else np.isfinite(at_mu)
 
 
-def test_density_at_infinity_and_nan(model, log_prob):
+def test_density_at_infinity_and_nan(model):
     x = np.array([[np.inf, 0.0], [0.0, -np.inf], [np.nan, 0.0], [np.nan, np.inf]])
-    np.testing.assert_array_equal(log_prob(model, x), [-np.inf, -np.inf, np.nan, np.nan])
+    traced = jax.vmap(model.log_prob)(x)  # a concrete nan is refused
+    np.testing.assert_array_equal(traced, [-np.inf, -np.inf, np.nan, np.nan])
 
 
 def test_batch_shapes(make):

@@ -18,14 +18,14 @@ def climb(X, models):
     """Log-likelihoods of models and of `STEPS` EM steps from each, and the largest √(p² + ab)."""
 
     def one(X, model):
-        values, width = [], jnp.zeros(())
-        for _ in range(STEPS):
+        def step(model, _):
             expectations = model.e_step(X)
-            values.append(jnp.sum(expectations.log_prob))
-            model = model.m_step(X, expectations)
-            p, a, b = model.joint.subordinator_as_gig()
-            width = jnp.maximum(width, jnp.hypot(p, jnp.sqrt(a * b)))
-        return jnp.stack([*values, jnp.sum(model.log_prob(X))]), width
+            after = model.m_step(X, expectations)
+            p, a, b = after.joint.subordinator_as_gig()
+            return after, (jnp.sum(expectations.log_prob), jnp.hypot(p, jnp.sqrt(a * b)))
+
+        model, (values, width) = jax.lax.scan(step, model, length=STEPS)
+        return jnp.append(values, jnp.sum(model.log_prob(X))), jnp.max(width)
 
     return jax.vmap(one)(X, models)
 
@@ -119,18 +119,18 @@ def test_the_m_step_is_the_maximum_that_an_optimiser_finds(name, make, symmetric
         return model.joint._assemble(flat[:D], gamma, DenseDispersion(L), subordinator)
 
     @jax.jit
+    @jax.value_and_grad
     def loss(flat):
         joint = law(flat)
         return joint.log_partition() - joint.natural_params() @ eta
 
-    slope = jax.jit(jax.grad(loss))
     L = np.asarray(model.L_Sigma)
     rates = [float(v) if free else np.log(float(v)) for v, free in zip(start, signs, strict=True)]
     flat = np.concatenate(
         [model.mu, model.gamma, [np.log(L[0, 0]), L[1, 0], np.log(L[1, 1])], rates]
     )
     best = optimize.minimize(
-        lambda v: float(loss(v)), flat, jac=lambda v: np.asarray(slope(v)), method="BFGS",
+        lambda v: [np.asarray(part) for part in loss(v)], flat, jac=True, method="BFGS",
         options={"gtol": 1e-9, "maxiter": 2000},
     )  # fmt: skip
     theirs = type(model)._wrap(law(jnp.asarray(best.x)))

@@ -17,13 +17,13 @@ from normix_mixtures._frame import _moved
 from normix_mixtures._layout import parts_of
 from normix_mixtures._normal_part import normal_part
 
+# Not compiled as a whole: the compiled parts are shared by families, steps and files.
 
-@eqx.filter_jit
+
 def e_step(model, X):
     return model.e_step(X)
 
 
-@eqx.filter_jit
 def em_step(model, X):
     """The likelihood before and after one step."""
     expectations = model.e_step(X)
@@ -31,12 +31,10 @@ def em_step(model, X):
     return jnp.sum(expectations.log_prob), after, jnp.sum(after.log_prob(X))
 
 
-@eqx.filter_jit
 def m_step(model, X, expectations):
     return model.m_step(X, expectations)
 
 
-@eqx.filter_jit
 def statistics(model, X, weights):
     return model.statistics(X, weights)
 
@@ -71,7 +69,7 @@ def test_backends_agree(model, X, log_prob):
 
 def test_statistics_add(model, X, log_prob):
     whole = statistics(model, X, None)
-    parts = statistics(model, X[:13], None) + statistics(model, X[13:], None)
+    parts = statistics(model, X[:30], None) + statistics(model, X[30:], None)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     from_parts = model.m_step_from_statistics(parts)
@@ -80,8 +78,8 @@ def test_statistics_add(model, X, log_prob):
 
 
 def test_weights_are_repetitions(model, X):
-    whole, again = statistics(model, X, None), statistics(model, X[:13], None)
-    weights = np.where(np.arange(len(X)) < 13, 2.0, 1.0)
+    whole, again = statistics(model, X, None), statistics(model, X[:30], None)
+    weights = np.where(np.arange(len(X)) < 30, 2.0, 1.0)
     found = statistics(model, X, weights)
     for a, b in zip(jax.tree.leaves(whole + again), jax.tree.leaves(found), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
@@ -110,7 +108,7 @@ def test_m_step_maximises_the_complete_data_likelihood(model, X):
         assert float(objective(jax.tree.unflatten(structure, moved))) <= top + 1e-13
 
 
-SHAPES = {1: 40, 2: 12, 4: 60}  # few, so that compiled functions are shared
+SHAPES = {1: 60, 2: 12, 4: 60}  # few, so that compiled functions are shared
 
 
 @settings(max_examples=15)
@@ -179,8 +177,8 @@ def test_a_gross_outlier_does_not_spoil_default_init(make):
 
 def test_default_init_is_off_the_rows(name, make):
     """The middle of symmetric rows is one of them, at which a density may be infinite."""
-    x = np.random.default_rng(5).standard_t(3, (60, 2))
-    X = np.r_[x, np.zeros((1, 2)), -x] + 0.25
+    x = np.random.default_rng(5).standard_t(3, (29, 2))
+    X = np.r_[x, np.zeros((2, 2)), -x] + 0.25
     start = type(make(name, 2)).default_init(X)
     assert np.all(np.isfinite(start.log_prob(X)))
     assert np.all(start.e_step(X).inverse_y < 1e6)
@@ -228,8 +226,8 @@ def test_an_infinite_mean_of_y_is_the_limit_of_a_large_one():
 
 def test_a_row_of_weight_0_leaves_no_trace():
     """At μ of a variance gamma model E 1/Y is infinite, given rows of a t law E Y."""
-    X = np.r_[np.zeros((1, 1)), np.random.default_rng(8).standard_normal((20, 1))]
-    weights = np.r_[0.0, np.ones(20)]
+    X = np.r_[np.zeros((1, 1)), np.random.default_rng(8).standard_normal((60, 1))]
+    weights = np.r_[0.0, np.ones(60)]
     for model in (
         VarianceGamma.from_classical(np.zeros(1), None, np.eye(1), alpha=0.3, beta=1.0),
         NormalInverseGamma.skewed_t(np.zeros(1), sigma=np.eye(1), df=0.5),

@@ -17,7 +17,6 @@ N = 200_000
 MOMENTS = ("mean", "var", "skewness", "kurtosis")
 
 
-@eqx.filter_jit
 def draws(model, key):
     return model.sample(key, (N,))
 
@@ -162,8 +161,8 @@ def test_gradients_at_a_symmetric_law(name, make):
     first, second = (float(v()) for v in (model.subordinator.mean, model.subordinator.var))
     expected = [first, 0, 3 * square * second / (square * first) ** 1.5, 0]
     zero = jnp.zeros(())
-    np.testing.assert_allclose(jax.jit(jax.jacfwd(moments))(zero), expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(jax.jit(jax.jacrev(moments))(zero), expected, rtol=1e-10, atol=1e-12)
+    for slopes in (jax.jacfwd(moments), jax.jacrev(moments)):
+        np.testing.assert_allclose(slopes(zero), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_gradients_where_higher_moments_do_not_exist():

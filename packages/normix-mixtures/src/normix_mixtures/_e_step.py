@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -45,13 +46,27 @@ def whitened(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array, 
     return whiten(X - joint.mu[None, :]), whiten(joint.gamma[None, :])[0]
 
 
-@eqx.filter_jit
+# The parts that depend on the family and its dispersion are small; the rest is one program for all.
+
+
 def log_prob_of_rows(joint: JointNormalMixture, X: Float[Array, "n d"]) -> Float[Array, " n"]:
     """log f of every row; -inf at ±inf."""
+    return _log_prob(*_prepared(joint, X))
+
+
+@eqx.filter_jit
+def _prepared(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array, ...]:
     infinite = jnp.any(jnp.isinf(X), axis=1) & ~jnp.any(jnp.isnan(X), axis=1)
     z, skew = whitened(joint, jnp.where(infinite[:, None], 0.0, X))
-    value = log_density(*joint.subordinator_as_gig(), z, skew)
-    return jnp.where(infinite, -jnp.inf, value - joint.dispersion.half_log_det())
+    half_log_det = joint.dispersion.half_log_det()
+    return infinite, *joint.subordinator_as_gig(), z, skew, half_log_det
+
+
+@jax.jit
+def _log_prob(
+    infinite: Array, p: Array, a: Array, b: Array, z: Array, skew: Array, half_log_det: Array
+) -> Array:
+    return jnp.where(infinite, -jnp.inf, log_density(p, a, b, z, skew) - half_log_det)
 
 
 def posterior_moments(
@@ -59,7 +74,8 @@ def posterior_moments(
 ) -> PosteriorMoments:
     """E log Y, E 1/Y, E Y given each row, and the row's log-density."""
     if backend == "jax":
-        return _posterior_moments(joint, X)
+        law, half_log_det = _prepared_finite(joint, X)
+        return _posterior_moments(*law, half_log_det)
     z, skew = whitened(joint, X)
     law = joint.subordinator_as_gig()
     given = posterior(*law, z, skew)
@@ -72,10 +88,19 @@ def posterior_moments(
 
 
 @eqx.filter_jit
-def _posterior_moments(joint: JointNormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
-    found, log_prob = moments_and_log_density(*joint.subordinator_as_gig(), *whitened(joint, X))
-    log_prob = log_prob - joint.dispersion.half_log_det()
-    return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
+def _prepared_finite(
+    joint: JointNormalMixture, X: Float[Array, "n d"]
+) -> tuple[tuple[Array, ...], Array]:
+    law = (*joint.subordinator_as_gig(), *whitened(joint, X))
+    return law, joint.dispersion.half_log_det()
+
+
+@jax.jit
+def _posterior_moments(
+    p: Array, a: Array, b: Array, z: Array, skew: Array, half_log_det: Array
+) -> PosteriorMoments:
+    found, log_prob = moments_and_log_density(p, a, b, z, skew)
+    return PosteriorMoments(log_prob - half_log_det, found.log_y, found.inverse_y, found.y)
 
 
 def expect_rows(

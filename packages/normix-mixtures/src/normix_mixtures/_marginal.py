@@ -676,8 +676,14 @@ def _of_order(model: NormalMixture, order: Array) -> GIGMember:
     return subordinator
 
 
-@eqx.filter_jit
 def _characteristic(model: NormalMixture, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
-    turned = t @ model.L_Sigma
+    return _characteristic_of(*_turned(model, t))
+
+
+@eqx.filter_jit
+def _turned(model: NormalMixture, t: Float[Array, "n d"]) -> tuple[Array, ...]:
     law = model.joint.subordinator_as_gig()
-    return characteristic(*law, turned, t @ model.gamma, t @ model.mu)
+    return *law, t @ model.L_Sigma, t @ model.gamma, t @ model.mu
+
+
+_characteristic_of = jax.jit(characteristic)  # one program for all families
