@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike
 
-from normix_mixtures import (
-    GeneralizedHyperbolic,
-    NormalInverseGamma,
-    NormalInverseGaussian,
-    NormalMixture,
-    VarianceGamma,
-    to_generalized_hyperbolic,
-)
+from normix_mixtures import FAMILIES, NormalMixture, to_generalized_hyperbolic
 
 from ._batch import BatchEMFitter, Callback
 from ._compile import compile_spans, seconds_covered
@@ -25,14 +18,6 @@ from ._result import EMResult
 from ._starts import default_starts, is_suspect
 
 _STARTS = 8  # where one is not enough
-
-FAMILIES: dict[str, type[NormalMixture]] = {
-    "gh": GeneralizedHyperbolic,
-    "nig": NormalInverseGaussian,
-    "vg": VarianceGamma,
-    "ninvg": NormalInverseGamma,
-}
-"""The families that `fit` knows by name."""
 
 
 def fit(
@@ -47,7 +32,7 @@ def fit(
 
     Args:
         X: observations, shape (n, d), n > d.
-        family: "gh", "nig", "vg" or "ninvg".
+        family: a name in `FAMILIES`, such as "gh", "nig", "vg", "ninvg".
         weights: one per row, >= 0, shape (n,).
         n_starts: the default start and others with lighter and heavier tails, side by side; the
             fit with the highest likelihood is returned. With one start, seven others are tried
@@ -105,7 +90,7 @@ def _rank(result: EMResult) -> tuple[bool, float]:
 
 def fit_all(
     X: ArrayLike,
-    families: Sequence[str] = ("gh", "nig", "vg", "ninvg"),
+    families: Sequence[str] | None = None,
     *,
     weights: ArrayLike | None = None,
     n_starts: int = 1,
@@ -124,7 +109,7 @@ def fit_all(
 
     Args:
         X: observations, shape (n, d), n > d.
-        families: names as in `fit`, each once.
+        families: names as in `fit`, each once; all of `FAMILIES` if left out.
         weights: one per row, >= 0, shape (n,).
         n_starts: as in `fit`.
         callback: called as ``callback(family, n_iter, log_likelihood)`` every few iterations.
@@ -146,6 +131,7 @@ def fit_all(
         (['nig', 'vg'], True)
     """
     results = {}
+    families = tuple(FAMILIES) if families is None else families
     for name in families:
         _family(name)
     for name in families:

@@ -19,15 +19,17 @@ from normix_mixtures import NormalMixture
 class Slice(eqx.Module):
     """The laws GIG(p, a, b) with a - b = 2p, that is with the mode of log Y at 0, about one."""
 
-    kind: Literal["inside", "p held", "a = 0", "b = 0"] = eqx.field(static=True)
+    kind: Literal["inside", "p held", "a = 0", "b = 0", "held"] = eqx.field(static=True)
     p: Float[Array, ""]
     a: Float[Array, ""]
     b: Float[Array, ""]
 
     def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:
-        """The law at the coordinates u, of which all but "inside" use the first."""
+        """The law at the coordinates u: "inside" uses both, "held" none, all others the first."""
         none = jnp.zeros_like(self.p)
-        if self.kind == "inside":
+        if self.kind == "held":
+            p, a, b = self.p, self.a, self.b
+        elif self.kind == "inside":
             a, b = self.a * jnp.exp(u[0]), self.b * jnp.exp(u[1])
             p = (a - b) / 2
         elif self.kind == "p held":
@@ -48,6 +50,8 @@ def slice_of(model: NormalMixture, fixed: Collection[str]) -> Slice:
     """The slice through a model in the gauge, with the parameters in `fixed` held."""
     p, a, b = model.joint.subordinator_as_gig()
     full = model.joint.subordinator_family is GeneralizedInverseGaussian
+    if model.subordinator.natural_params().shape[0] == 1:  # a scale, which is the gauge
+        return Slice("held", p, a, b)
     if float(b) == 0:
         return Slice("b = 0", p, a, b)
     if float(a) == 0:
@@ -63,6 +67,6 @@ def free_coordinates(law: Slice, d: int, fixed: Collection[str]) -> np.ndarray:
     on_boundary = law.kind in ("a = 0", "b = 0")
     free[-2] = not (on_boundary and {"p", "alpha"} & set(fixed))
     free[-1] = law.kind == "inside"
-    if "subordinator" in fixed:
+    if law.kind == "held" or "subordinator" in fixed:
         free[-2:] = False
     return free

@@ -31,7 +31,6 @@ from normix_mixtures import (
 )
 
 from ._coordinates import Slice, free_coordinates, slice_of
-from ._summary import subordinator_parameters
 
 _SAME = 1e-8  # relative difference of two values of one log-likelihood, at least
 _ROWS = 4096  # that are linearised at once
@@ -219,7 +218,7 @@ def _slopes(law: Slice, model: NormalMixture) -> Float[Array, "reported k"]:
         factor = root @ lower
         sigma = (factor @ factor.T)[np.tril_indices(model.dimension)]
         own = model.joint.subordinator_family.from_gig(*subordinator.as_gig())
-        last = jnp.stack(list(subordinator_parameters(own).values()))
+        last = jnp.stack(jax.tree.leaves(own))  # in the order of `subordinator_names`
         return jnp.concatenate([model.mu + root @ m, model.gamma + root @ g, sigma, last])
 
     return jax.jacfwd(reported)(_origin(model))
@@ -245,7 +244,7 @@ def _by_parameter(
     law: Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
 ) -> StandardErrors:
     d = model.dimension
-    names = list(subordinator_parameters(model.subordinator))
+    names = list(model.subordinator_names())
     first = covariance.shape[0] - len(names)
     # a and b are names in the full family; the families that live on a boundary have none there
     on_boundary = {"a = 0": "a", "b = 0": "b"}.get(law.kind)

@@ -1,8 +1,8 @@
 """`NormalMixture`: a mixture law with the pieces of EM, the E- and the M-step, and no fitter."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import equinox as eqx
 import jax
@@ -19,6 +19,8 @@ from ._law import MixtureLaw
 from ._moment_start import moment_start
 from ._normal_part import normal_part
 from ._statistics import MixtureStatistics, PosteriorMoments
+from ._subordinator import from_named_parameters, named_parameters, parameter_names
+from ._univariate import UnivariateNormalMixture
 
 Backend = Literal["jax", "cpu"]
 
@@ -33,6 +35,61 @@ class NormalMixture(MixtureLaw):
 
     shape_parameter: ClassVar[str | None] = None
     """The name of the subordinator's parameter that no gauge changes, if it has one."""
+
+    subordinator_density: eqx.AbstractClassVar[str]
+    """The density of Y up to a factor, in the names of `subordinator_parameters`, for reports."""
+
+    subordinator_aliases: ClassVar[Mapping[str, str]] = {}
+    """Names here of those parameters of the subordinator that have another one there."""
+
+    @classmethod
+    @abstractmethod
+    def from_classical(cls, *args: Any, **parameters: Any) -> Self:
+        """From location μ, skewness γ, dispersion Σ and the parameters of the subordinator.
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric distribution.
+            sigma: Σ, shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d), by name.
+            **parameters: those of the subordinator, by the names of `subordinator_names`.
+
+        Raises:
+            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
+                or parameters of the subordinator outside its domain.
+        """
+
+    @classmethod
+    def univariate(
+        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, **subordinator: ArrayLike
+    ) -> UnivariateNormalMixture:
+        """The scalar distribution of μ + γ Y + σ √Y Z.
+
+        Args:
+            mu: location μ, a number.
+            gamma: skewness γ, a number.
+            sigma: σ > 0, which multiplies √Y.
+            **subordinator: the parameters of Y, by the names of `from_classical`.
+
+        Raises:
+            TypeError: if a parameter of Y is missing, or unknown.
+            ValueError: if sigma is not positive, or a parameter of Y outside its domain.
+        """
+        owner, family = f"{cls.__name__}.univariate", cls.joint_family.subordinator_family
+        given = {"mu": mu, "gamma": gamma, "sigma": sigma, **subordinator}
+        mu, gamma, sigma, *values = scalars(owner, **given)
+        parameters = dict(zip(subordinator, values, strict=True))
+        law = from_named_parameters(owner, family, cls.subordinator_aliases, parameters)
+        return UnivariateNormalMixture._with_subordinator(mu, gamma, sigma, law)
+
+    @classmethod
+    def subordinator_names(cls) -> tuple[str, ...]:
+        """The names of the parameters of Y, as `from_classical` takes them."""
+        return parameter_names(cls.joint_family.subordinator_family, cls.subordinator_aliases)
+
+    def subordinator_parameters(self) -> dict[str, Float[Array, ""]]:
+        """The parameters of Y by name."""
+        return named_parameters(self.joint.subordinator, self.subordinator_aliases)
 
     @classmethod
     @abstractmethod
