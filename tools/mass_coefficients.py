@@ -1,4 +1,4 @@
-"""Coefficients of log C in `normix_mixtures._mass`: the logarithm of Debye's expansion.
+"""Coefficients of log C in `normix_mixtures._mode_mass`: the logarithm of Debye's expansion.
 
 With v = t w the sum of DLMF 10.41.4 is Σ (-1/w)^k V_k(t²). The V_k follow from the recurrence of
 DLMF 10.41.9 and the coefficients L_k of the logarithm from k L_k = k S_k - Σ_{j<k} j L_j S_{k-j}.

@@ -69,7 +69,7 @@ def test_a_known_order_makes_gh_a_submodel():
     assert float(as_gh.model.p) == -0.5
     assert as_gh.log_likelihood == pytest.approx(nig.log_likelihood, abs=1e-6)
     assert as_gh.n_parameters == nig.n_parameters
-    assert as_gh.fixed == ("p",)
+    assert as_gh.held.names == ("p",)
     np.testing.assert_allclose(as_gh.model.sigma, nig.model.sigma, rtol=1e-3)
 
 

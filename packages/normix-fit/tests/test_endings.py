@@ -147,7 +147,7 @@ def test_the_normal_limit_keeps_the_form_of_the_dispersion():
 
 
 def test_correlated_heavy_rows_keep_a_diagonal_form():
-    """The normal distribution of the rows is far below, in the diagonal form and in the dense one."""
+    """The normal distribution of the rows is far below, in the diagonal form too."""
     g = np.random.default_rng(8)
     root = np.linalg.cholesky([[1.0, 0.95], [0.95, 1.0]])
     X = g.standard_normal((300, 2)) @ root.T / np.sqrt(g.gamma(1.5, 1 / 1.5, size=(300, 1)))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from normix_fit import BatchEMFitter, MiniBatchEMFitter, OnlineEMFitter, Status
-from normix_fit._stream._chunks import _checksum, in_blocks
+from normix_fit._stream._chunks import ChunkedRows, _checksum, in_blocks, read_head
 from normix_mixtures import NormalInverseGaussian, VarianceGamma
 
 N, D, B = 100_000, 3, 256
@@ -194,7 +194,8 @@ def test_passes_over_chunks_see_every_row_as_often(small, n):
     state = fitter.online.init(start)
     for block in range(0, len(rows) - len(rows) % 256, 256):
         state = fitter.online.update(state, rows[block : block + 256])
-    states = fitter._in_order(start, lambda: [small[:n]])
+    _, head = read_head("fit", iter([small[:n]]), n)
+    states = fitter._in_order(start, ChunkedRows("fit", lambda: [small[:n]], head))
     *_, last = states
     assert float(last.n_rows) == len(rows) - len(rows) % 256
     assert bool(fitter.online.model(last).is_close(fitter.online.model(state)))

@@ -57,7 +57,7 @@ def test_the_full_family_is_at_least_its_members(data, fits, rates):
     for name in ("nig", "vg", "ninvg"):
         assert fits[data]["gh"].log_likelihood >= fits[data][name].log_likelihood - 1e-6
     together = fit_all(rates[data])
-    assert list(together) == list(FAMILIES)
+    assert set(together) >= set(FAMILIES)
     for name in ("nig", "vg", "ninvg"):
         assert together["gh"].log_likelihood >= together[name].log_likelihood
 

@@ -83,7 +83,7 @@ def test_a_result_is_a_pytree():
         if field.name != "model":
             np.testing.assert_array_equal(getattr(again, field.name), getattr(result, field.name))
     assert bool(again.model.is_close(result.model))
-    assert again.fixed == ("gamma",)
+    assert again.held.names == ("gamma",)
     assert again.summary() == result.summary()
 
 

@@ -8,7 +8,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from normix_mixtures import _mills
+from normix_mixtures._tail import _mills
 
 TOOL = Path(__file__).parent.parent / "tools" / "mills_coefficients.py"
 

@@ -1,4 +1,4 @@
-"""Print the coefficients of Mills' ratio that `_mills.py` holds, and their largest error.
+"""Print the coefficients of Mills' ratio that `_tail/_mills.py` holds, and their largest error.
 
     uv run python packages/normix-mixtures/tools/mills_coefficients.py
 

@@ -18,14 +18,7 @@ from hypothesis import strategies as st
 
 import normix
 from normix.io import _checksum, load, load_columns, save
-from normix_fit import FAMILIES
-
-_SUBORDINATORS = {
-    "gh": {"p": -0.7, "a": 0.1, "b": 1 / 3},
-    "nig": {"mu_ig": 1.1, "lam": 0.7},
-    "vg": {"alpha": 2.3, "beta": 1.3},
-    "ninvg": {"alpha": 2.3, "beta": 3.3},
-}
+from normix_mixtures import FAMILIES
 
 
 def _model(family: str, d: int = 3, seed: int = 0, dtype: type = np.float64):
@@ -33,11 +26,12 @@ def _model(family: str, d: int = 3, seed: int = 0, dtype: type = np.float64):
     factor = np.tril(rng.standard_normal((d, d)))
     np.fill_diagonal(factor, rng.uniform(0.1, 3.0, d))
     scale = 10.0 ** rng.integers(-6, 7, d)
+    usual = FAMILIES[family].from_moments(jnp.zeros(1), jnp.eye(1), spread=0.3)
     return FAMILIES[family].from_classical(
         mu=jnp.asarray((scale * rng.standard_normal(d)).astype(dtype)),
         gamma=jnp.asarray((scale * rng.standard_normal(d)).astype(dtype)),
         L_Sigma=jnp.asarray((scale[:, None] * factor).astype(dtype)),
-        **{name: jnp.asarray(x, dtype) for name, x in _SUBORDINATORS[family].items()},
+        **{name: x.astype(dtype) for name, x in usual.subordinator_parameters().items()},
     )
 
 

@@ -2,14 +2,14 @@
 
 `fit(X, "gh")` is the short way; `BatchEMFitter(...).fit(model, X)` the one with settings. Both
 return an `EMResult`, whose `status` says how the fit ended; `rank` puts those of several families
-in order. `FAMILIES` maps the names that `fit` knows, "gh", "nig", "vg", "ninvg", to their classes.
+in order. `FAMILIES` maps the names that `fit` takes to their classes.
 """
 
 from importlib.metadata import version as _version
 
 from normix_expfam import Status as Status
+from normix_mixtures import FAMILIES as FAMILIES
 
-from ._api import FAMILIES as FAMILIES
 from ._api import FitOptions as FitOptions
 from ._api import fit as fit
 from ._api import fit_all as fit_all

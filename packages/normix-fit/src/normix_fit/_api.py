@@ -10,6 +10,7 @@ from jaxtyping import ArrayLike
 
 from normix_expfam.internal import Backend
 from normix_mixtures import (
+    FAMILIES,
     GeneralizedHyperbolic,
     Held,
     NormalInverseGamma,
@@ -30,14 +31,6 @@ from ._tracing import refuse_tracing
 _STARTS = 8  # where one is not enough
 
 Model = TypeVar("Model", bound=NormalMixture)
-
-FAMILIES: dict[str, type[NormalMixture]] = {
-    "gh": GeneralizedHyperbolic,
-    "nig": NormalInverseGaussian,
-    "vg": VarianceGamma,
-    "ninvg": NormalInverseGamma,
-}
-"""The families that `fit` knows by name."""
 
 
 class FitOptions(TypedDict, total=False):
@@ -131,7 +124,7 @@ def fit(
 
     Args:
         X: observations, shape (n, d), n > d.
-        family: "gh", "nig", "vg" or "ninvg", or a class of models.
+        family: a name in `FAMILIES`, such as "gh", "nig", "vg", "ninvg", or a class of models.
         fitter: the settings; `BatchEMFitter()` if left out.
         n_starts: the default start and others with lighter and heavier tails, side by side; the
             fit with the highest likelihood is returned. With one start, seven others are tried
@@ -213,7 +206,7 @@ def _rank(result: EMResult[Any]) -> tuple[bool, float]:
 
 def fit_all(
     X: ArrayLike,
-    families: Sequence[str] = ("gh", "nig", "vg", "ninvg"),
+    families: Sequence[str] | None = None,
     *,
     fitter: BatchEMFitter | None = None,
     n_starts: int = 1,
@@ -233,7 +226,7 @@ def fit_all(
 
     Args:
         X: observations, shape (n, d), n > d.
-        families: names as in `fit`, each once.
+        families: names as in `fit`, each once; all of `FAMILIES` if left out.
         fitter: as in `fit`.
         n_starts: as in `fit`.
         weights: one per row, >= 0, shape (n,).
@@ -256,7 +249,7 @@ def fit_all(
         (['nig', 'vg'], True)
     """
     settings = _settings("fit_all", fitter, options)
-    chosen = {name: _family(name) for name in families}
+    chosen = {name: _family(name) for name in (FAMILIES if families is None else families)}
     refuse_tracing("fit_all", (X, weights))
     rows = observe("fit_all", X, weights)
     results: dict[str, EMResult[Any]] = {}

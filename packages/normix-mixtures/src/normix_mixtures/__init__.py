@@ -1,7 +1,8 @@
 """Normal variance-mean mixtures X | Y ~ N(μ + γ Y, Σ Y) on JAX and Equinox.
 
-Two hierarchies: the joint laws f(x, y) are exponential families; the marginal laws f(x) are
-not, own their joint law, and know the E- and the M-step of the EM algorithm, but no fitter.
+Two hierarchies: the joint distributions f(x, y) are exponential families; the marginal ones f(x)
+are not, own their joint distribution, and have the E- and the M-step of the EM algorithm, but no
+fitter. `FAMILIES` maps their short names to the classes; `register_family` adds one.
 """
 
 from importlib.metadata import version as _version
@@ -17,6 +18,8 @@ from ._held import Held as Held
 from ._joint import GIGParameters as GIGParameters
 from ._joint import JointNormalMixture as JointNormalMixture
 from ._marginal import NormalMixture as NormalMixture
+from ._registry import FAMILIES as FAMILIES
+from ._registry import register_family as register_family
 from ._statistics import MixtureStatistics as MixtureStatistics
 from ._statistics import PosteriorMoments as PosteriorMoments
 from ._univariate import UnivariateNormalMixture as UnivariateNormalMixture
@@ -35,6 +38,7 @@ from .families.variance_gamma import VarianceGamma as VarianceGamma
 
 __version__ = _version("normix-mixtures")
 __all__ = [
+    "FAMILIES",
     "DenseDispersion",
     "Dispersion",
     "Expected",
@@ -55,6 +59,7 @@ __all__ = [
     "Prause",
     "UnivariateNormalMixture",
     "VarianceGamma",
+    "register_family",
     "to_family",
     "to_generalized_hyperbolic",
 ]

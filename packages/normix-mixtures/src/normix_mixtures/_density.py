@@ -7,7 +7,7 @@ By Bayes' rule, for every y > 0,
 Q(x) = (x - μ)ᵀΣ⁻¹(x - μ) (McNeil, Frey & Embrechts 2005, section 3.2.3). It is taken at y1, the
 mode of log Y given x, where no term is larger than the density itself asks for. The terms of the
 textbook difference ψ(posterior) - ψ(prior) + (x - μ)ᵀΣ⁻¹γ are of the size of √(ab). With
-y1 = y0 e^v and the terms of `_shift` and `_mass`,
+y1 = y0 e^v and the terms of `_mode_shift` and `_mode_mass`,
 
     log f = -(α f(v) + β h(v)) - |z - γ y1|²/(2 y1) - d/2 log(2π y1) + log C(A, B) - log C(α, β).
 """
@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from normix_expfam import GIGMoments
 from normix_expfam.internal import gig_log_density, gig_moments_and_log_density
 
-from ._mass import CONCENTRATED, Prior, log_mass, log_mass_of_concentrated, prior_of
-from ._shift import Shift, cost, shift
+from ._mode_mass import CONCENTRATED, Prior, log_mass, log_mass_of_concentrated, prior_of
+from ._mode_shift import Shift, cost, shift
 
 
 class Posterior(NamedTuple):

@@ -5,7 +5,7 @@ A class of short delegations: densities and the E-step are those of `_e_step`, t
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import equinox as eqx
@@ -48,6 +48,7 @@ from ._joint import JointNormalMixture
 from ._m_step import maximise
 from ._moment_start import OneBlock, Rows, moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
+from ._subordinator import from_named_parameters, named_parameters, parameter_names
 from ._transform import characteristic
 from ._univariate import UnivariateNormalMixture
 
@@ -82,6 +83,12 @@ class NormalMixture(Unbatched):
 
     shape_parameter: ClassVar[str | None] = None
     """The name of the subordinator's parameter that no gauge changes, if it has one."""
+
+    subordinator_density: eqx.AbstractClassVar[str]
+    """The density of Y up to a factor, in the names of `subordinator_parameters`, for reports."""
+
+    subordinator_aliases: ClassVar[Mapping[str, str]] = {}
+    """Names here of those parameters of the subordinator that have another one there."""
 
     _family_of_conditionals: ClassVar[type["NormalMixture"]]
     """Where `conditional` finds its answer; the decorator `family_of_conditionals` sets it."""
@@ -163,6 +170,55 @@ class NormalMixture(Unbatched):
         dtype = jnp.result_type(float) if not jnp.issubdtype(mu.dtype, jnp.floating) else mu.dtype
         parts = jax.tree.map(lambda leaf: leaf.astype(dtype), (gamma, dispersion, subordinator))
         return cls._wrap(cls.joint_family._assemble(mu, *parts))
+
+    @classmethod
+    @abstractmethod
+    def from_classical(cls, *args: Any, **parameters: Any) -> Self:
+        """From location μ, skewness γ, dispersion Σ and the parameters of the subordinator.
+
+        Args:
+            mu: shape (d,).
+            gamma: shape (d,); 0 if left out, the symmetric distribution.
+            sigma: Σ, shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            L_Sigma: lower Cholesky factor of Σ, shape (d, d), by name.
+            **parameters: those of the subordinator, by the names of `subordinator_names`.
+
+        Raises:
+            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
+                or parameters of the subordinator outside its domain.
+        """
+
+    @classmethod
+    def univariate(
+        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, **subordinator: ArrayLike
+    ) -> UnivariateNormalMixture:
+        """The scalar distribution of μ + γ Y + σ √Y Z.
+
+        Args:
+            mu: location μ, a number.
+            gamma: skewness γ, a number.
+            sigma: σ > 0, which multiplies √Y.
+            **subordinator: the parameters of Y, by the names of `from_classical`.
+
+        Raises:
+            TypeError: if a parameter of Y is missing, or unknown.
+            ValueError: if sigma is not positive, or a parameter of Y outside its domain.
+        """
+        owner, family = f"{cls.__name__}.univariate", cls.joint_family.subordinator_family
+        given = {"mu": mu, "gamma": gamma, "sigma": sigma, **subordinator}
+        mu, gamma, sigma, *values = scalars(owner, **given)
+        parameters = dict(zip(subordinator, values, strict=True))
+        law = from_named_parameters(owner, family, cls.subordinator_aliases, parameters)
+        return UnivariateNormalMixture._with_subordinator(mu, gamma, sigma, law)
+
+    @classmethod
+    def subordinator_names(cls) -> tuple[str, ...]:
+        """The names of the parameters of Y, as `from_classical` takes them."""
+        return parameter_names(cls.joint_family.subordinator_family, cls.subordinator_aliases)
+
+    def subordinator_parameters(self) -> dict[str, Float[Array, ""]]:
+        """The parameters of Y by name."""
+        return named_parameters(self.joint.subordinator, self.subordinator_aliases)
 
     def normalize(self) -> Self:
         """The same law in the gauge in which log Y has its mode at 0."""

@@ -46,7 +46,9 @@ class Slice(eqx.Module):
         else:
             limit = Status.CONVERGED
         inside = limit == Status.CONVERGED
-        first = not (held.fixes_shape if not inside else held.subordinator)
+        # one parameter is a scale, which is the gauge
+        only_scale = joint.subordinator.natural_params().shape[0] == 1
+        first = not (only_scale or (held.subordinator if inside else held.fixes_shape))
         return cls(limit, holds_order, (first, inside and not holds_order), p, a, b)
 
     def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:

@@ -17,8 +17,8 @@ import numpy as np
 
 from normix_expfam.internal import reach
 
-from ._mass import prior_of
-from ._shift import exponents
+from ._mode_mass import prior_of
+from ._mode_shift import exponents
 
 _DEPTH = 40.0
 _VANISHED = 1e4  # -log|E exp(s Y)| is above half of it for |s| b > _VANISHED (_VANISHED + w)

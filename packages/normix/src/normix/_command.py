@@ -157,7 +157,8 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 def _families_and_defaults() -> str:
     _load_jax()
-    from normix_fit import FAMILIES, BatchEMFitter
+    from normix_fit import BatchEMFitter
+    from normix_mixtures import FAMILIES
 
     return (
         "Families: "
@@ -202,7 +203,8 @@ def _setting_up_jax() -> Iterator[None]:
 def _fit(arguments: argparse.Namespace) -> int:
     data = _read(arguments.data)
     jax = _load_jax()
-    from normix_fit import FAMILIES, BatchEMFitter, fit_all, rank
+    from normix_fit import BatchEMFitter, fit_all, rank
+    from normix_mixtures import FAMILIES
 
     if arguments.family not in (*FAMILIES, "all"):
         raise _UsageError(

@@ -12,7 +12,6 @@ from normix_fit import EMResult, Status, rank
 from normix_mixtures import NormalMixture
 
 from ._console import print_table, say, table_of
-from ._parameters import subordinator_parameters
 from ._table import Sample
 
 if TYPE_CHECKING:
@@ -29,12 +28,6 @@ _SUMMARY_HEADER: Final = (
     "seconds",
     "best",
 )
-_DENSITIES: Final[Mapping[str, str]] = {
-    "GeneralizedInverseGaussian": "y^(p-1) exp(-(a y + b/y)/2)",
-    "InverseGaussian": "y^(-3/2) exp(-lam (y - mu_ig)^2 / (2 mu_ig^2 y))",
-    "Gamma": "y^(alpha-1) exp(-beta y)",
-    "InverseGamma": "y^(-alpha-1) exp(-beta/y)",
-}
 
 
 def report_fits(
@@ -87,13 +80,12 @@ def _report_model(console: "Console", columns: Sequence[str], model: NormalMixtu
     print_table(console, table)
     kind = type(model.subordinator).__name__
     values = ", ".join(
-        f"{name} = {float(getattr(model, name)):.6g}"
-        for name in subordinator_parameters(type(model))
+        f"{name} = {float(value):.6g}" for name, value in model.subordinator_parameters().items()
     )
     say(
         console,
         f"\nsubordinator Y: {kind}, {values}\n"
-        f"  density proportional to {_DENSITIES[kind]}\n"
+        f"  density proportional to {model.subordinator_density}\n"
         "  X = location + skewness Y + scale sqrt(Y) Z, Z normal with variances 1\n"
         "  location, skewness and scale have the units of the data; Y has none,\n"
         "  its scale is fixed by the mode of log Y at 0",

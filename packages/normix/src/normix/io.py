@@ -15,7 +15,7 @@
       "sha256": "..."
     }
 
-`family` is a key of `normix_fit.FAMILIES`; the subordinator's parameters have the names that
+`family` is a key of `normix_mixtures.FAMILIES`; the subordinator's parameters have the names that
 `from_classical` of the family gives them. JSON numbers are the shortest decimals that read back as
 the same double. The checksum is that of the other entries with sorted keys, without spaces, every
 number as the shortest decimal of a double: another layout of the text does not change it.
@@ -39,11 +39,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from normix_fit import FAMILIES
-from normix_mixtures import NormalMixture
+from normix_mixtures import FAMILIES, NormalMixture
 
 from ._files import write_atomically
-from ._parameters import subordinator_parameters
 
 __all__ = ["load", "load_columns", "save"]
 
@@ -69,7 +67,7 @@ def save(
     symbolic link, the file that it points at is replaced.
 
     Args:
-        model: one normal mixture of a family in `normix_fit.FAMILIES`, not a batch of them.
+        model: one normal mixture of a family in `normix_mixtures.FAMILIES`, not a batch of them.
         path: where to; the folder must exist.
         columns: the d names of the coordinates, all different, kept for `load_columns`.
 
@@ -111,7 +109,6 @@ def load(path: str | os.PathLike[str]) -> NormalMixture:
     source = os.fspath(path)
     saved = _read(source)
     dtype = _working_dtype(saved.dtype, source)
-    constructor: Any = FAMILIES[saved.family]
     # What overflows in float32 is refused by the constructor.
     with np.errstate(over="ignore"):
         parameters = {
@@ -124,10 +121,9 @@ def load(path: str | os.PathLike[str]) -> NormalMixture:
             }.items()
         }
     try:
-        model: NormalMixture = constructor.from_classical(**parameters)
+        return FAMILIES[saved.family].from_classical(**parameters)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    return model
 
 
 def load_columns(path: str | os.PathLike[str]) -> tuple[str, ...] | None:
@@ -158,10 +154,9 @@ def to_json(model: NormalMixture, columns: Iterable[str] | None) -> str:
     if family is None:
         known = ", ".join(cls.__name__ for cls in FAMILIES.values())
         raise TypeError(f"save: model must be one of {known}, got {type(model).__name__}")
-    subordinator = subordinator_parameters(type(model))
-    parameters = {
-        name: np.asarray(getattr(model, name)) for name in ("mu", "gamma", "L_Sigma", *subordinator)
-    }
+    subordinator = model.subordinator_parameters()
+    parts = {"mu": model.mu, "gamma": model.gamma, "L_Sigma": model.L_Sigma, **subordinator}
+    parameters = {name: np.asarray(value) for name, value in parts.items()}
     mu = parameters["mu"]
     if mu.ndim != 1:
         raise ValueError(f"save: model must be a single law with mu (d,), got mu {mu.shape}")
@@ -316,7 +311,7 @@ def _array(document: Mapping[str, Any], key: str, ndim: int) -> NDArray[np.float
 
 def _subordinator(document: Mapping[str, Any]) -> Mapping[str, float]:
     value, family = document["subordinator"], document["family"]
-    names = subordinator_parameters(FAMILIES[family])
+    names = FAMILIES[family].subordinator_names()
     if (
         not isinstance(value, dict)
         or set(value) != set(names)

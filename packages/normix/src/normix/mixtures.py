@@ -1,47 +1,4 @@
 """The names of `normix_mixtures`: normal variance-mean mixtures, joint and marginal."""
 
-from normix_mixtures import (
-    DenseDispersion,
-    Dispersion,
-    GeneralizedHyperbolic,
-    Ghyp,
-    GIGParameters,
-    JointGeneralizedHyperbolic,
-    JointNormalInverseGamma,
-    JointNormalInverseGaussian,
-    JointNormalMixture,
-    JointVarianceGamma,
-    MixtureStatistics,
-    NormalInverseGamma,
-    NormalInverseGaussian,
-    NormalMixture,
-    PosteriorMoments,
-    Prause,
-    UnivariateNormalMixture,
-    VarianceGamma,
-    to_family,
-    to_generalized_hyperbolic,
-)
-
-__all__ = [
-    "DenseDispersion",
-    "Dispersion",
-    "GIGParameters",
-    "GeneralizedHyperbolic",
-    "Ghyp",
-    "JointGeneralizedHyperbolic",
-    "JointNormalInverseGamma",
-    "JointNormalInverseGaussian",
-    "JointNormalMixture",
-    "JointVarianceGamma",
-    "MixtureStatistics",
-    "NormalInverseGamma",
-    "NormalInverseGaussian",
-    "NormalMixture",
-    "PosteriorMoments",
-    "Prause",
-    "UnivariateNormalMixture",
-    "VarianceGamma",
-    "to_family",
-    "to_generalized_hyperbolic",
-]
+from normix_mixtures import *  # noqa: F403
+from normix_mixtures import __all__ as __all__

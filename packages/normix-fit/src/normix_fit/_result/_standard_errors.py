@@ -32,8 +32,6 @@ from normix_mixtures import (
 )
 from normix_mixtures.internal import Slice, check_weights, free_coordinates
 
-from ._summary import subordinator_parameters
-
 _SAME = 1e-8  # relative difference of two values of one log-likelihood, at least
 _ROWS = 4096  # that are linearised at once
 _NUMBERS = 2**20  # that a batch of directions may take, times its rows and columns
@@ -196,7 +194,7 @@ def _slopes(part: Slice, model: NormalMixture) -> Float[Array, "reported k"]:
         factor = colour(lower.T).T
         sigma = (factor @ factor.T)[np.tril_indices(model.dimension)]
         own = model.joint.subordinator_family.from_gig(*subordinator.as_gig())
-        last = jnp.stack(list(subordinator_parameters(own).values()))
+        last = jnp.stack(jax.tree.leaves(own))  # in the order of `subordinator_names`
         return jnp.concatenate([model.mu + moved[0], model.gamma + moved[1], sigma, last])
 
     return jax.jacfwd(reported)(_origin(model))
@@ -222,7 +220,7 @@ def _by_parameter(
     part: Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
 ) -> StandardErrors:
     d = model.dimension
-    names = list(subordinator_parameters(model.subordinator))
+    names = list(model.subordinator_names())
     first = covariance.shape[0] - len(names)
     # a and b are names in the full family; the families that live on a boundary have none there
     on_boundary = {Status.INVERSE_GAMMA_LIMIT: "a", Status.GAMMA_LIMIT: "b"}.get(part.limit)

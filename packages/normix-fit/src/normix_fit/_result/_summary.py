@@ -1,24 +1,14 @@
 """The account of a fit as text: facts in two columns, then the parameters."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from textwrap import wrap
 
 import numpy as np
-from jaxtyping import Array, Float
 
-from normix_expfam import GIGMember
 from normix_mixtures import NormalMixture
 
 _LARGEST = 12  # components that are listed
 _WIDTH = 80
-
-
-def subordinator_parameters(law: GIGMember) -> dict[str, Float[Array, ""]]:
-    """The parameters of Y under the names that the mixtures give them."""
-    # an inverse Gaussian law calls its mean mu, which is the location of a mixture
-    renamed = {"mu": "mu_ig"}
-    return {renamed.get(field.name, field.name): getattr(law, field.name) for field in fields(law)}
 
 
 def summarise(model: NormalMixture, facts: Sequence[tuple[str, str]]) -> str:
@@ -29,7 +19,7 @@ def summarise(model: NormalMixture, facts: Sequence[tuple[str, str]]) -> str:
         facts: names and values.
     """
     model = model.normalize()
-    named = subordinator_parameters(model.subordinator)
+    named = model.subordinator_parameters()
     law = ", ".join(f"{name} = {float(value):.6g}" for name, value in named.items())
     lines = [*facts, ("subordinator", f"{type(model.subordinator).__name__}({law})")]
     width = max(len(name) for name, _ in lines)

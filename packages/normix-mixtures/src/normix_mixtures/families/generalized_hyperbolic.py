@@ -12,19 +12,12 @@ from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_pr
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import GIGParameters, JointNormalMixture
 from normix_mixtures._marginal import NormalMixture, family_of_conditionals
-from normix_mixtures._univariate import UnivariateNormalMixture
+from normix_mixtures._registry import register_family
 
 
 @final
 class JointGeneralizedHyperbolic(JointNormalMixture):
-    """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included.
-
-    Args:
-        mu: location μ, shape (d,).
-        gamma: skewness γ, shape (d,).
-        dispersion: Σ as a `Dispersion`.
-        subordinator: the law of Y, a `GeneralizedInverseGaussian`.
-    """
+    """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included."""
 
     subordinator_family: ClassVar[type[GIGMember]] = GeneralizedInverseGaussian
 
@@ -49,16 +42,17 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
 
 
 @final
+@register_family("gh")
 @family_of_conditionals
 class GeneralizedHyperbolic(NormalMixture):
-    """The generalized hyperbolic law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ GIG(p, a, b).
+    """The generalized hyperbolic distribution: X | Y ~ N(μ + γ Y, Σ Y), Y ~ GIG(p, a, b).
 
-    With b = 0 it is variance gamma, with a = 0 the skewed t law, with p = -1/2 normal inverse
-    Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). It is built by
+    With b = 0 it is variance gamma, with a = 0 the skewed t distribution, with p = -1/2 normal
+    inverse Gaussian, with p = (d + 1)/2 hyperbolic (Barndorff-Nielsen 1977). It is built by
     `from_classical`; for other conventions by `from_ghyp` and `from_prause`.
 
     Args:
-        joint: the joint law f(x, y).
+        joint: the joint distribution f(x, y).
 
     Examples:
         The scale of Y is not identified: p = -1/2, a = b = 1 is NIG with μ_Y = λ = 1.
@@ -75,55 +69,24 @@ class GeneralizedHyperbolic(NormalMixture):
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointGeneralizedHyperbolic
     shape_parameter: ClassVar[str | None] = "p"
+    subordinator_density: ClassVar[str] = "y^(p-1) exp(-(a y + b/y)/2)"
 
     joint: JointGeneralizedHyperbolic
 
     @classmethod
     def from_classical(
-        cls,
-        mu: ArrayLike,
-        gamma: ArrayLike | None = None,
-        sigma: ArrayLike | Dispersion | None = None,
-        *,
-        p: ArrayLike,
-        a: ArrayLike,
-        b: ArrayLike,
+        cls, mu: ArrayLike, gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None, *, p: ArrayLike, a: ArrayLike, b: ArrayLike,
         L_Sigma: ArrayLike | None = None,
-    ) -> Self:
-        """From location μ, skewness γ, dispersion Σ and Y ~ GIG(p, a, b).
+    ) -> Self:  # fmt: skip
+        """From μ, γ, Σ and Y ~ GIG(p, a, b); see `NormalMixture.from_classical`.
 
         Args:
-            mu: shape (d,).
-            gamma: shape (d,); 0 if left out, the symmetric law.
-            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
             p: shape of Y.
             a: rate of Y, >= 0; 0 for p < 0 only.
             b: rate of 1/Y, >= 0; 0 for p > 0 only.
-            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
-
-        Raises:
-            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
-                or (p, a, b) outside the GIG domain.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, GeneralizedInverseGaussian(p, a, b))
-
-    @classmethod
-    def univariate(
-        cls,
-        mu: ArrayLike,
-        gamma: ArrayLike,
-        sigma: ArrayLike,
-        *,
-        p: ArrayLike,
-        a: ArrayLike,
-        b: ArrayLike,
-    ) -> UnivariateNormalMixture:
-        """The scalar law μ + γ Y + σ √Y Z, for numbers.
-
-        Raises:
-            ValueError: if sigma is not positive or (p, a, b) outside the GIG domain.
-        """
-        return UnivariateNormalMixture(mu, gamma, sigma, p, a, b)
 
     @classmethod
     def from_ghyp(

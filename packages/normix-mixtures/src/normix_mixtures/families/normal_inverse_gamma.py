@@ -1,4 +1,4 @@
-"""The normal inverse gamma family, the skewed t law: Y ~ InverseGamma(α, β)."""
+"""The normal inverse gamma family, the skewed t distribution: Y ~ InverseGamma(α, β)."""
 
 from typing import ClassVar, Self, final
 
@@ -10,19 +10,12 @@ from normix_mixtures._conventions import degrees_of_freedom
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
-from normix_mixtures._univariate import UnivariateNormalMixture
+from normix_mixtures._registry import register_family
 
 
 @final
 class JointNormalInverseGamma(JointNormalMixture):
-    """f(x, y) with Y ~ InverseGamma(α, β).
-
-    Args:
-        mu: location μ, shape (d,).
-        gamma: skewness γ, shape (d,).
-        dispersion: Σ as a `Dispersion`.
-        subordinator: the law of Y, a `InverseGamma`.
-    """
+    """f(x, y) with Y ~ InverseGamma(α, β)."""
 
     subordinator_family: ClassVar[type[GIGMember]] = InverseGamma
 
@@ -39,15 +32,16 @@ class JointNormalInverseGamma(JointNormalMixture):
 
 
 @final
+@register_family("ninvg")
 class NormalInverseGamma(NormalMixture):
-    """The skewed t law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGamma(α, β).
+    """The skewed t distribution: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGamma(α, β).
 
     With β = α it has 2α degrees of freedom and scale matrix Σ, and for γ = 0 is Student's t; see
     `skewed_t`. GIG(-α, 0, 2β) in terms of the generalized hyperbolic family. It is built by
     `from_classical` or `skewed_t`.
 
     Args:
-        joint: the joint law f(x, y).
+        joint: the joint distribution f(x, y).
 
     Examples:
         The density of Student's t with 4 degrees of freedom is 3/8 at 0, and its variance is 2.
@@ -60,47 +54,23 @@ class NormalInverseGamma(NormalMixture):
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGamma
     shape_parameter: ClassVar[str | None] = "alpha"
+    subordinator_density: ClassVar[str] = "y^(-alpha-1) exp(-beta/y)"
 
     joint: JointNormalInverseGamma
 
     @classmethod
     def from_classical(
-        cls,
-        mu: ArrayLike,
-        gamma: ArrayLike | None = None,
-        sigma: ArrayLike | Dispersion | None = None,
-        *,
-        alpha: ArrayLike,
-        beta: ArrayLike,
+        cls, mu: ArrayLike, gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None, *, alpha: ArrayLike, beta: ArrayLike,
         L_Sigma: ArrayLike | None = None,
-    ) -> Self:
-        """From location μ, skewness γ, dispersion Σ and Y ~ InverseGamma(α, β).
+    ) -> Self:  # fmt: skip
+        """From μ, γ, Σ and Y ~ InverseGamma(α, β); see `NormalMixture.from_classical`.
 
         Args:
-            mu: shape (d,).
-            gamma: shape (d,); 0 if left out, the symmetric law.
-            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
             alpha: shape of Y, > 0.
             beta: scale of Y, > 0.
-            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
-
-        Raises:
-            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
-                or parameters of the subordinator that are not positive.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, InverseGamma(alpha, beta))
-
-    @classmethod
-    def univariate(
-        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, alpha: ArrayLike, beta: ArrayLike
-    ) -> UnivariateNormalMixture:
-        """The scalar law μ + γ Y + σ √Y Z, for numbers.
-
-        Raises:
-            ValueError: if sigma, alpha or beta is not positive.
-        """
-        law = InverseGamma(alpha, beta).as_gig()
-        return UnivariateNormalMixture(mu, gamma, sigma, *law)
 
     @classmethod
     def skewed_t(
@@ -116,10 +86,10 @@ class NormalInverseGamma(NormalMixture):
 
         Args:
             mu: shape (d,).
-            gamma: shape (d,); 0 if left out, the symmetric law.
-            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
+            gamma: skewness, shape (d,); 0 if left out.
+            sigma: Σ, or L_Sigma in place of it, as in `from_classical`.
             df: degrees of freedom, > 0; inf is the normal distribution N(μ + γ, Σ).
-            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
+            L_Sigma: lower Cholesky factor of Σ.
 
         Raises:
             ValueError: as `from_classical`, and if df is not positive.

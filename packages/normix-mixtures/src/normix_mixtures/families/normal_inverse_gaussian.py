@@ -1,5 +1,6 @@
 """The normal inverse Gaussian family: Y ~ InverseGaussian(μ_Y, λ)."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
@@ -9,19 +10,12 @@ from normix_expfam import GIGMember, InverseGaussian
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
-from normix_mixtures._univariate import UnivariateNormalMixture
+from normix_mixtures._registry import register_family
 
 
 @final
 class JointNormalInverseGaussian(JointNormalMixture):
-    """f(x, y) with Y ~ InverseGaussian(mean, shape λ).
-
-    Args:
-        mu: location μ, shape (d,).
-        gamma: skewness γ, shape (d,).
-        dispersion: Σ as a `Dispersion`.
-        subordinator: the law of Y, a `InverseGaussian`.
-    """
+    """f(x, y) with Y ~ InverseGaussian(mean, shape λ)."""
 
     subordinator_family: ClassVar[type[GIGMember]] = InverseGaussian
 
@@ -32,14 +26,15 @@ class JointNormalInverseGaussian(JointNormalMixture):
 
 
 @final
+@register_family("nig")
 class NormalInverseGaussian(NormalMixture):
-    """The normal inverse Gaussian law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ InverseGaussian(μ_Y, λ).
+    """The normal inverse Gaussian distribution: X | Y ~ N(μ + γ Y, Σ Y).
 
-    GIG(-1/2, λ/μ_Y², λ) in terms of the generalized hyperbolic family (Barndorff-Nielsen 1997).
-    It is built by `from_classical`.
+    Y ~ InverseGaussian(μ_Y, λ), or GIG(-1/2, λ/μ_Y², λ) in terms of the generalized hyperbolic
+    family (Barndorff-Nielsen 1997). It is built by `from_classical`.
 
     Args:
-        joint: the joint law f(x, y).
+        joint: the joint distribution f(x, y).
 
     Examples:
         >>> import jax.numpy as jnp
@@ -55,47 +50,24 @@ class NormalInverseGaussian(NormalMixture):
     """
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointNormalInverseGaussian
+    subordinator_density: ClassVar[str] = "y^(-3/2) exp(-lam (y - mu_ig)^2 / (2 mu_ig^2 y))"
+    subordinator_aliases: ClassVar[Mapping[str, str]] = {"mu": "mu_ig"}
 
     joint: JointNormalInverseGaussian
 
     @classmethod
     def from_classical(
-        cls,
-        mu: ArrayLike,
-        gamma: ArrayLike | None = None,
-        sigma: ArrayLike | Dispersion | None = None,
-        *,
-        mu_ig: ArrayLike,
-        lam: ArrayLike,
+        cls, mu: ArrayLike, gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None, *, mu_ig: ArrayLike, lam: ArrayLike,
         L_Sigma: ArrayLike | None = None,
-    ) -> Self:
-        """From location μ, skewness γ, dispersion Σ and Y ~ InverseGaussian(μ_Y, λ).
+    ) -> Self:  # fmt: skip
+        """From μ, γ, Σ and Y ~ InverseGaussian(μ_Y, λ); see `NormalMixture.from_classical`.
 
         Args:
-            mu: shape (d,).
-            gamma: shape (d,); 0 if left out, the symmetric law.
-            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
             mu_ig: mean μ_Y of Y, > 0.
             lam: shape λ of Y, > 0.
-            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
-
-        Raises:
-            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
-                or parameters of the subordinator that are not positive.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, InverseGaussian(mu_ig, lam))
-
-    @classmethod
-    def univariate(
-        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, mu_ig: ArrayLike, lam: ArrayLike
-    ) -> UnivariateNormalMixture:
-        """The scalar law μ + γ Y + σ √Y Z, for numbers.
-
-        Raises:
-            ValueError: if sigma, mu_ig or lam is not positive.
-        """
-        law = InverseGaussian(mu_ig, lam).as_gig()
-        return UnivariateNormalMixture(mu, gamma, sigma, *law)
 
     @property
     def mu_ig(self) -> Float[Array, ""]:

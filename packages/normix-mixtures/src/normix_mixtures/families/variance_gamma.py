@@ -9,19 +9,12 @@ from normix_expfam import Gamma, GIGMember, Status
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
-from normix_mixtures._univariate import UnivariateNormalMixture
+from normix_mixtures._registry import register_family
 
 
 @final
 class JointVarianceGamma(JointNormalMixture):
-    """f(x, y) with Y ~ Gamma(α, β).
-
-    Args:
-        mu: location μ, shape (d,).
-        gamma: skewness γ, shape (d,).
-        dispersion: Σ as a `Dispersion`.
-        subordinator: the law of Y, a `Gamma`.
-    """
+    """f(x, y) with Y ~ Gamma(α, β)."""
 
     subordinator_family: ClassVar[type[GIGMember]] = Gamma
 
@@ -38,15 +31,16 @@ class JointVarianceGamma(JointNormalMixture):
 
 
 @final
+@register_family("vg")
 class VarianceGamma(NormalMixture):
-    """The variance gamma law: X | Y ~ N(μ + γ Y, Σ Y), Y ~ Gamma(α, β) (Madan & Seneta 1990).
+    """The variance gamma distribution: X | Y ~ N(μ + γ Y, Σ Y), Y ~ Gamma(α, β).
 
-    GIG(α, 2β, 0) in terms of the generalized hyperbolic family; R's ghyp has λ = α, ψ = 2β.
-    At α = 1 it is the (asymmetric) Laplace law. Its density is infinite at μ when α <= d/2. It is
-    built by `from_classical`.
+    GIG(α, 2β, 0) in terms of the generalized hyperbolic family (Madan & Seneta 1990); R's ghyp has
+    λ = α, ψ = 2β. At α = 1 it is the (asymmetric) Laplace distribution. Its density is infinite at
+    μ when α <= d/2. It is built by `from_classical`.
 
     Args:
-        joint: the joint law f(x, y).
+        joint: the joint distribution f(x, y).
 
     Examples:
         With α = β = 1 and Σ = 1 the density is `exp(-√2 |x|) / √2`.
@@ -59,47 +53,23 @@ class VarianceGamma(NormalMixture):
 
     joint_family: ClassVar[type[JointNormalMixture]] = JointVarianceGamma
     shape_parameter: ClassVar[str | None] = "alpha"
+    subordinator_density: ClassVar[str] = "y^(alpha-1) exp(-beta y)"
 
     joint: JointVarianceGamma
 
     @classmethod
     def from_classical(
-        cls,
-        mu: ArrayLike,
-        gamma: ArrayLike | None = None,
-        sigma: ArrayLike | Dispersion | None = None,
-        *,
-        alpha: ArrayLike,
-        beta: ArrayLike,
+        cls, mu: ArrayLike, gamma: ArrayLike | None = None,
+        sigma: ArrayLike | Dispersion | None = None, *, alpha: ArrayLike, beta: ArrayLike,
         L_Sigma: ArrayLike | None = None,
-    ) -> Self:
-        """From location μ, skewness γ, dispersion Σ and Y ~ Gamma(α, β).
+    ) -> Self:  # fmt: skip
+        """From μ, γ, Σ and Y ~ Gamma(α, β); see `NormalMixture.from_classical`.
 
         Args:
-            mu: shape (d,).
-            gamma: shape (d,); 0 if left out, the symmetric law.
-            sigma: shape (d, d), or a `Dispersion`; either this or L_Sigma.
             alpha: shape of Y, > 0.
             beta: rate of Y, > 0.
-            L_Sigma: lower Cholesky factor of Σ, shape (d, d).
-
-        Raises:
-            ValueError: for shapes that do not fit, Σ that is not symmetric positive definite,
-                or parameters of the subordinator that are not positive.
         """
         return cls._from_parts(mu, gamma, sigma, L_Sigma, Gamma(alpha, beta))
-
-    @classmethod
-    def univariate(
-        cls, mu: ArrayLike, gamma: ArrayLike, sigma: ArrayLike, *, alpha: ArrayLike, beta: ArrayLike
-    ) -> UnivariateNormalMixture:
-        """The scalar law μ + γ Y + σ √Y Z, for numbers.
-
-        Raises:
-            ValueError: if sigma, alpha or beta is not positive.
-        """
-        law = Gamma(alpha, beta).as_gig()
-        return UnivariateNormalMixture(mu, gamma, sigma, *law)
 
     @property
     def alpha(self) -> Float[Array, ""]:

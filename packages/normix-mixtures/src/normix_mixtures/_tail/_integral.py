@@ -12,11 +12,11 @@ side z(y0) >= 0, and the exponent
     G(y) = log-density of log Y at its mode minus that at y + max(z(y), 0)²/2
 
 is convex in log y with its minimum at y1 = e^v y0, the mode of log Y for GIG(p, a + g², b + x²) of
-`_shift`. About y1, with u = log(y/y1), it is D(u) = A f(u) + B h(u) plus a constant where z >= 0
-(f = e^u - 1 - u, h = e^-u - 1 + u), so that the ends of the range are known; where z < 0 it is the
-exponent of Y alone. The trapezoidal rule on that range converges geometrically, as for the Bessel
-function itself. No term is of the size of w = α + β, so that a nearly normal distribution is no
-exception: as w grows the range narrows about y1 = y0.
+`_mode_shift`. About y1, with u = log(y/y1), it is D(u) = A f(u) + B h(u) plus a constant where
+z >= 0 (f = e^u - 1 - u, h = e^-u - 1 + u), so that the ends of the range are known; where z < 0 it
+is the exponent of Y alone. The trapezoidal rule on that range converges geometrically, as for the
+Bessel function itself. No term is of the size of w = α + β, so that a nearly normal distribution is
+no exception: as w grows the range narrows about y1 = y0.
 
 If the distribution is nearly one-sided at x, g √y >> 1 where z = 0, the integrand has an edge
 there in a wide range. Then, with yc = x/g and sgn z = -1 where g y > x,
@@ -34,10 +34,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam.internal import gig_tails, reach, varying_like
+from normix_mixtures._mode_mass import log_mass, prior_of
+from normix_mixtures._mode_shift import Means, Shift, cost, exponents, from_mode, power, shift
 
-from ._mass import log_mass, prior_of
 from ._mills import mills
-from ._shift import Means, Shift, cost, exponents, from_mode, power, shift
 
 _DEPTH = 40.0  # of the exponent at the ends of the range
 _LEAST = 56  # nodes
@@ -58,7 +58,7 @@ class Tails(NamedTuple):
 
     log_lower: jax.Array  # log P(X <= x)
     log_upper: jax.Array  # log P(X > x)
-    log_slope: jax.Array  # about log f(x), of Y within the range; see `_density` for the density
+    log_slope: jax.Array  # about log f(x), of Y within the range; see `_edge` for the density
     upper: jax.Array  # whether the upper tail was integrated
     means: Means  # of log(Y/y0) given that tail; f and h if it falls faster than Y and 1/Y grow
     y0: jax.Array
@@ -145,7 +145,7 @@ def _node(found: _Range, u: jax.Array, e: jax.Array, grow: jax.Array) -> _Node:
     return _Node(z, near, near * root, f, h)
 
 
-def _added(sums: _Sums, term: jax.Array, density: jax.Array, u: jax.Array, node: _Node) -> _Sums:
+def _add(sums: _Sums, term: jax.Array, density: jax.Array, u: jax.Array, node: _Node) -> _Sums:
     return _Sums(
         sums.total + term, sums.density + density, sums.first + term * u,
         sums.f + term * node.f, sums.h + term * node.h,
@@ -155,7 +155,7 @@ def _added(sums: _Sums, term: jax.Array, density: jax.Array, u: jax.Array, node:
 def _by_trapezoid(found: _Range) -> _Sums:
     """Equal steps over the whole range, as many as the point of the batch that needs most."""
     left, right = found.ends
-    wanted, sharp = _wanted(found)
+    wanted, sharp = _count_nodes(found)
     wanted = jnp.max(jnp.where(sharp, _LEAST, wanted), initial=_LEAST)
     blocks = jnp.ceil(jnp.minimum(wanted, _MOST) / _BLOCK)
     step = (left + right) / (blocks * _BLOCK)
@@ -174,7 +174,7 @@ def _by_trapezoid(found: _Range) -> _Sums:
             alone = found.slope * u + found.rise * node.f + found.fall * node.h
             whole = jnp.exp(found.z1 * found.z1 / 2 - alone)
             term = jnp.where(node.z >= 0, below, whole - below)
-            sums = _added(sums, term, node.density, u, node)
+            sums = _add(sums, term, node.density, u, node)
             u, e = u + step, jnp.minimum(e + factor * grow, huge)
             grow = jnp.minimum(grow + factor * grow, huge)
         return sums
@@ -184,7 +184,7 @@ def _by_trapezoid(found: _Range) -> _Sums:
     return _Sums(*(step * part for part in sums))
 
 
-def _wanted(found: _Range) -> tuple[jax.Array, jax.Array]:
+def _count_nodes(found: _Range) -> tuple[jax.Array, jax.Array]:
     """Nodes of the trapezoidal rule, none for what is no number, and where there is an edge."""
     size = found.to.up + found.to.down
     step = jnp.minimum(_STEP, _STEP_IN_WIDTHS / jnp.sqrt(size))
@@ -214,7 +214,7 @@ def _by_edge(
             node = _node(found, u, jnp.expm1(u), jnp.exp(u))
             weight = weights[i] * half
             term = weight * jnp.sign(node.z) * node.near * mills(jnp.abs(node.z))
-            sums = _added(sums, term, weight * node.density, u, node)
+            sums = _add(sums, term, weight * node.density, u, node)
         return sums
 
     none = varying_like(jnp.zeros_like(left), found)
@@ -241,7 +241,7 @@ def tails(p: jax.Array, a: jax.Array, b: jax.Array, g: jax.Array, x: jax.Array) 
     upper = x >= g
     sign = jnp.where(upper, 1.0, -1.0).astype(x.dtype)
     found = _range(p, alpha, beta, sign * g, sign * x)
-    sums, sharp = _by_trapezoid(found), _wanted(found)[1]
+    sums, sharp = _by_trapezoid(found), _count_nodes(found)[1]
     edge = jax.lax.cond(jnp.any(sharp), lambda: _by_edge(p, alpha, beta, mass, found), lambda: sums)
     sums = _Sums(*(jnp.where(sharp, one, other) for one, other in zip(edge, sums, strict=True)))
     log_scale = -found.least - mass

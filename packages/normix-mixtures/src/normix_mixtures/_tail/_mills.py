@@ -1,4 +1,4 @@
-"""Mills' ratio R(z) = (1 - Φ(z)) / φ(z) of the standard normal law, for z >= 0.
+"""Mills' ratio R(z) = (1 - Φ(z)) / φ(z) of the standard normal distribution, for z >= 0.
 
 (z + 4) R(z) as a polynomial in t = (z - 4)/(z + 4): one formula on the half-line, without an
 exponential and without a case, 3e-16 relative. The coefficients are those of a Chebyshev series;

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from normix_expfam.internal import gig_log_density, gig_mode_and_rates
 
-from ._shift import Means, exponents
+from ._mode_shift import Means, exponents
 
 CONCENTRATED = 400.0  # w from where the expansion is taken: its next term is then 1e-18
 _SERIES = (
