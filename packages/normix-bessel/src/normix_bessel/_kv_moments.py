@@ -1,12 +1,15 @@
 """What one pass over the integrand of K_v gives: `KvMoments`."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-Array = Any  # jax.Array from the "jax" backend, numpy.ndarray from "cpu"
+import jax
+import numpy as np
+
+Array = TypeVar("Array", jax.Array, np.ndarray)  # from the "jax" backend, from "cpu"
 
 
-class KvMoments(NamedTuple):
+class KvMoments(NamedTuple, Generic[Array]):
     r"""log K_v(z) with the moments of the law that its integral defines.
 
     For real order v and z > 0 the integrand of ::

@@ -129,6 +129,11 @@ def checked(
     return error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
 
 
+def array_namespace(backend: Backend) -> Any:
+    """jax.numpy or numpy, for what is written once for both."""
+    return jnp if backend == "jax" else np
+
+
 def resolve_backend(owner: str, backend: str, *values: Any) -> Backend:
     """The backend, if there is one of that name.
 

@@ -2,13 +2,16 @@
 
 from normix_expfam import (
     GIG,
+    Divergences,
     Exponential,
     ExponentialFamily,
+    FitResult,
     Gamma,
     GeneralizedInverseGaussian,
     GIGMember,
     GIGMoments,
     GIGSolution,
+    Information,
     InverseGamma,
     InverseGaussian,
     MLEResult,
@@ -28,13 +31,16 @@ from normix_expfam import (
 
 __all__ = [
     "GIG",
+    "Divergences",
     "Exponential",
     "ExponentialFamily",
+    "FitResult",
     "GIGMember",
     "GIGMoments",
     "GIGSolution",
     "Gamma",
     "GeneralizedInverseGaussian",
+    "Information",
     "InverseGamma",
     "InverseGaussian",
     "MLEResult",

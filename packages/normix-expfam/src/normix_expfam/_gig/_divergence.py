@@ -94,15 +94,13 @@ def divergence(
     d = jnp.where(
         close, jnp.log1p(jnp.where(close, at.y0 - y0, 0.0) / y0), jnp.log(at.y0) - jnp.log(y0)
     )
-    rise = _tilted(up, other[1] * at.y0 / 2, d, at.u, at.f)
-    fall = _tilted(down, other[2] / at.y0 / 2, -d, -at.u, at.g)
+    rise = _tilt(up, other[1] * at.y0 / 2, d, at.u, at.f)
+    fall = _tilt(down, other[2] / at.y0 / 2, -d, -at.u, at.g)
     mine = _times(at.up, at.f) + _times(at.down, at.g)
     return rise + fall - mine + log_mass(*other) - at.log_mass
 
 
-def _tilted(
-    rate: jax.Array, moved: jax.Array, d: jax.Array, u: jax.Array, f: jax.Array
-) -> jax.Array:
+def _tilt(rate: jax.Array, moved: jax.Array, d: jax.Array, u: jax.Array, f: jax.Array) -> jax.Array:
     """rate E (e^v - 1 - v), v = u + d, where moved = rate e^d, from E u and f = E (e^u - 1 - u)."""
     near = jnp.abs(d) < 1
     d_near = jnp.where(near, d, 0.0)

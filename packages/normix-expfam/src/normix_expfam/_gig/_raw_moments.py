@@ -36,7 +36,7 @@ def mode(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(square > 0, numerator / denominator, 0.0)
 
 
-def standardised(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def skewness_and_kurtosis(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Skewness and excess kurtosis; nan with an infinite variance, else +inf if infinite."""
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     concentrated = jax.lax.stop_gradient(w) > _CONCENTRATED
