@@ -115,17 +115,9 @@ def kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> jax.Array | 
     return _evaluate("kve", v, z, backend)
 
 
-@overload
-def log_kv_moments(
-    v: ArrayLike, z: ArrayLike, *, covariance: bool = True, backend: Literal["jax"] = "jax"
-) -> KvMoments[jax.Array]: ...
-@overload
-def log_kv_moments(
-    v: ArrayLike, z: ArrayLike, *, covariance: bool = True, backend: Literal["cpu"]
-) -> KvMoments[np.ndarray]: ...
 def log_kv_moments(
     v: ArrayLike, z: ArrayLike, *, covariance: bool = True, backend: Backend = "jax"
-) -> KvMoments[jax.Array] | KvMoments[np.ndarray]:
+) -> KvMoments:
     """log K_v(z) together with the moments of its integrand, from one pass.
 
     What a generalized inverse Gaussian law needs for value, gradient and Fisher information:

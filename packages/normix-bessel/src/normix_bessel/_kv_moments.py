@@ -1,15 +1,12 @@
 """What one pass over the integrand of K_v gives: `KvMoments`."""
 
 import math
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
-Array = TypeVar("Array", jax.Array, np.ndarray)  # from the "jax" backend, from "cpu"
+Array = Any  # jax.Array from the "jax" backend, numpy.ndarray from "cpu"
 
 
-class KvMoments(NamedTuple, Generic[Array]):
+class KvMoments(NamedTuple):
     r"""log K_v(z) with the moments of the law that its integral defines.
 
     For real order v and z > 0 the integrand of ::

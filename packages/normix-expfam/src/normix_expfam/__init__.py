@@ -19,8 +19,8 @@ from ._gig._inversion import solve_gig as solve_gig
 from ._gig._inversion_of_order import solve_gig_of_order as solve_gig_of_order
 from ._gig._jax import mode_of_log as mode_of_log
 from ._gig._member import GIGMember as GIGMember
+from ._gig._moments import GIGMoments as GIGMoments
 from ._gig._sampling import sample_gig as sample_gig
-from ._gig._values import GIGMoments as GIGMoments
 from ._information import Information as Information
 from ._result import FitResult as FitResult
 from ._result import MLEResult as MLEResult

@@ -142,16 +142,18 @@ def _values(family: Triad, points: jax.Array) -> jax.Array:
 
 
 def _entropy(law: Any) -> jax.Array:
-    value: jax.Array = negative_conjugate(type(law), law.natural_params()) - law._mean_log_base()
-    return value
+    family: Any = type(law)
+    return negative_conjugate(family, law.natural_params()) - law._mean_log_base()
 
 
 def _kl(law: Any, other: Any) -> jax.Array:
-    return bregman(type(law), other.natural_params(), law.natural_params())
+    family: Any = type(law)
+    return bregman(family, other.natural_params(), law.natural_params())
 
 
 def _renyi(law: Any, other: Any, order: jax.Array) -> jax.Array:
-    return renyi(type(law), law.natural_params(), other.natural_params(), order)
+    family: Any = type(law)
+    return renyi(family, law.natural_params(), other.natural_params(), order)
 
 
 class Divergences(NamedTuple):

@@ -148,7 +148,7 @@ def fit_gamma_to_gap(mean: Any, gap: Any, backend: Backend) -> tuple[Any, Any]:
     if backend == "cpu":
         from . import _cpu_gamma
 
-        alpha = _cpu_gamma.shape(float(gap))
+        alpha: Any = _cpu_gamma.shape(float(gap))
     else:
         alpha = gamma_shape(gap)
     return alpha, alpha / mean

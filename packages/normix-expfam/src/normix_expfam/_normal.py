@@ -64,7 +64,7 @@ def _kl(law: Any, other: Any) -> jax.Array:
 
 def _renyi(law: Any, other: Any, order: jax.Array) -> jax.Array:
     # where the other is standard normal, means are not large beside spreads
-    family = type(law)
+    family: Any = type(law)
     shift, apart = _compare(law, other)
     eye = jnp.eye(shift.shape[0], dtype=shift.dtype)
     mine = family(shift, eye + apart, check=False).natural_params()

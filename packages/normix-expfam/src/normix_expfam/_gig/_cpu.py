@@ -15,7 +15,7 @@ from normix_expfam import _cpu_gamma
 from normix_expfam._kl_term import exp_gap
 from normix_expfam._status import Status
 
-from ._values import GIGMoments
+from ._moments import GIGMoments
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Solution = tuple[tuple[float, float, float], Status]  # (p, a, b), nan if it is not found
@@ -65,7 +65,7 @@ def moments(p: ArrayLike, a: ArrayLike, b: ArrayLike, *, only_value: bool = Fals
 
 
 def covariance(p: float, a: float, b: float) -> np.ndarray:
-    """Cov (log Y, 1/Y, Y) of one law, shape (3, 3)."""
+    """Cov (log Y, 1/Y, Y) of one distribution, shape (3, 3)."""
     if a == 0 or b == 0:
         return _limit_covariance(abs(p), (a + b) / 2, mirrored=bool(a == 0))
     kv = log_kv_moments(p, np.sqrt(a) * np.sqrt(b), backend="cpu")
@@ -92,8 +92,8 @@ def _limit_covariance(alpha: float, rate: float, *, mirrored: bool) -> np.ndarra
 def _inverse_root(x: np.ndarray) -> np.ndarray:
     """T with T Tᵀ about the inverse Hessian of the objective in x = (p, log a, log b).
 
-    Without it L-BFGS-B stops far from the maximum of a concentrated law, whose Hessian has the
-    condition number w². The ridge keeps steps in the logarithms finite where a or b is
+    Without it L-BFGS-B stops far from the maximum of a concentrated distribution, whose Hessian has
+    the condition number w². The ridge keeps steps in the logarithms finite where a or b is
     immaterial.
     """
     p, a, b = float(x[0]), float(np.exp(x[1])), float(np.exp(x[2]))

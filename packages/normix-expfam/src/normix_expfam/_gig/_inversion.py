@@ -2,7 +2,7 @@
 
 The MLE for mean statistics η = (E log Y, 1/Y, Y) minimises the convex F(θ) = ψ(θ) - θ·η. The
 family is not steep: for p > 1 the boundary b = 0 has finite E 1/Y, so F may have its minimum
-there; it does exactly if the gamma law fitted to (E log Y, E Y) has shape α > 1 and
+there; it does exactly if the gamma distribution fitted to (E log Y, E Y) has shape α > 1 and
 E 1/Y >= β/(α - 1), because ∂F/∂b = (η_2 - E 1/Y)/2 is then not negative at b = 0. The mirror
 image, Y -> 1/Y, decides a = 0 (Barndorff-Nielsen & Halgreen 1977; Jørgensen 1982).
 
@@ -48,7 +48,7 @@ class GIGTarget(NamedTuple):
 
 
 class GIGSolution(NamedTuple):
-    """Parameters with E t(Y) = η, or on the boundary the nearest law in likelihood."""
+    """Parameters with E t(Y) = η, or on the boundary the nearest distribution in likelihood."""
 
     p: jax.Array
     """Shape p."""
@@ -67,7 +67,7 @@ class GIGSolution(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """A law with the exponent (k + α - β) u - α e^u - β e^-u about its own centre y0."""
+    """A distribution with the exponent (k + α - β) u - α e^u - β e^-u about its own centre y0."""
 
     p: jax.Array
     alpha: jax.Array  # a y0 / 2 = (w + p) / 2
@@ -230,8 +230,8 @@ def solve_gig(
     Args:
         eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64; E Y may be inf, which puts the
             maximum on a = 0.
-        start: (p, a, b) to start Newton from, for a sequence of similar problems; laws on the
-            boundary are no start and are replaced by the default.
+        start: (p, a, b) to start Newton from, for a sequence of similar problems; one on the boundary
+            is no start and is replaced by the default.
         max_steps: most evaluations of ψ with its derivatives.
 
     Returns:

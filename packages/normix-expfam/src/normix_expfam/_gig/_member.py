@@ -1,4 +1,4 @@
-"""`GIGMember`: laws on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
+"""`GIGMember`: distributions on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
 
 from abc import abstractmethod
 from functools import partial
@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import Backend
 from normix_expfam._log_partition import hook
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._positive_support import interior_point, log_indicator
 from normix_expfam._sample_spread import Spread, spread
 from normix_expfam._univariate_family import UnivariateFamily
 
@@ -21,7 +21,7 @@ from ._tails import log_odds, quantile
 
 
 class GIGMember(UnivariateFamily):
-    """A law that is GIG(p, a, b), whose distribution function and quantiles it shares."""
+    """A distribution that is GIG(p, a, b), whose distribution function and quantiles it shares."""
 
     gig_statistics: eqx.AbstractClassVar[tuple[int, ...]]
     """Which of (log y, 1/y, y) are the statistics of the family, in its order."""

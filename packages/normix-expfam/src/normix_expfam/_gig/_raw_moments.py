@@ -1,7 +1,7 @@
 """Moments of Y ~ GIG(p, a, b) beyond those of its statistics, limits included.
 
-E Y^k = exp(ψ(p + k) - ψ(p)). Central moments of concentrated laws are not differences of these
-but sums over nodes in u = log(Y / y0) (see `_tails`).
+E Y^k = exp(ψ(p + k) - ψ(p)). Central moments of concentrated distributions are not
+differences of these but sums over nodes in u = log(Y / y0) (see `_tails`).
 """
 
 import jax

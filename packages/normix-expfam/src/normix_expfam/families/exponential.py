@@ -1,4 +1,4 @@
-"""The exponential law."""
+"""The exponential distribution."""
 
 from typing import Any, ClassVar, Self, final
 

@@ -1,4 +1,4 @@
-"""The gamma law."""
+"""The gamma distribution."""
 
 from typing import Any, ClassVar, Self, final
 

@@ -1,4 +1,4 @@
-"""The generalized inverse Gaussian law."""
+"""The generalized inverse Gaussian distribution."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The inverse gamma law."""
+"""The inverse gamma distribution."""
 
 from typing import Any, ClassVar, Self, final
 

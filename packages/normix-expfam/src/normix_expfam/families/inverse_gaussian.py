@@ -1,4 +1,4 @@
-"""The inverse Gaussian law."""
+"""The inverse Gaussian distribution."""
 
 from typing import Any, ClassVar, Self, final
 
@@ -16,7 +16,7 @@ from normix_expfam._inverse_gaussian import (
     inverse_gaussian_covariance,
     inverse_gaussian_log_kernel,
 )
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._positive_support import interior_point, log_indicator
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._status import with_status

@@ -1,4 +1,4 @@
-"""The multivariate normal law."""
+"""The multivariate normal distribution."""
 
 from typing import Any, ClassVar, Self, final
 
@@ -172,7 +172,7 @@ class MultivariateNormal(ExponentialFamily):
         return jnp.broadcast_to(self.mu, noise.shape) + noise @ self.L_Sigma.T
 
     def to_scipy(self) -> Any:
-        """The same law as scipy.stats.multivariate_normal."""
+        """The same distribution as scipy.stats.multivariate_normal."""
         from scipy import stats
 
         return stats.multivariate_normal(np.asarray(self.mu), np.asarray(self.cov()))
