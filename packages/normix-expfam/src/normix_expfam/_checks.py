@@ -69,7 +69,7 @@ def scalars(owner: str, **values: Any) -> list[jax.Array]:
     arrays = as_floats(owner, **values)
     for name, array in zip(values, arrays, strict=True):
         require(array.ndim == 0, owner, name, "be a scalar", f"shape {array.shape}",
-                "make a batch of laws with equinox.filter_vmap")  # fmt: skip
+                "make a batch with equinox.filter_vmap")  # fmt: skip
     return arrays
 
 

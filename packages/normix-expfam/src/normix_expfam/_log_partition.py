@@ -185,7 +185,7 @@ class LogPartition(Unbatched):
         mine, theirs = self._theta(), other._theta()
         require(mine.shape == theirs.shape, f"{name}.{method}", "other",
                 f"have natural parameters of shape {mine.shape}", theirs.shape,
-                "compare laws of one dimension")  # fmt: skip
+                "compare distributions of one dimension")  # fmt: skip
         dtype = as_floats(f"{name}.{method}", theta=mine, other=theirs)[0].dtype
         pair: tuple[Self, Self] = jax.tree.map(lambda leaf: leaf.astype(dtype), (self, other))
         return pair

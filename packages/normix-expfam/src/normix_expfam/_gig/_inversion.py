@@ -230,8 +230,8 @@ def solve_gig(
     Args:
         eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64; E Y may be inf, which puts the
             maximum on a = 0.
-        start: (p, a, b) to start Newton from, for a sequence of similar problems; one on the boundary
-            is no start and is replaced by the default.
+        start: (p, a, b) to start Newton from, for a sequence of similar problems; a start on the
+            boundary is replaced by the default.
         max_steps: most evaluations of ψ with its derivatives.
 
     Returns:
