@@ -94,8 +94,8 @@ NORMAL_DIVERGENCES = Divergences(entropy=_entropy, kl=_kl, renyi=_renyi)
 NORMAL_INFORMATION = Information(free=_free, deviations=_deviations)
 
 
-def fit_normal(x: Any, weights: Any, backend: Backend) -> tuple[Any, Any]:
-    """(μ, L) of maximum likelihood; L is nan where the data have no regular covariance.
+def fit_normal(x: Any, weights: Any, backend: Backend) -> tuple[Any, Any, Any]:
+    """(μ, L) of maximum likelihood, L nan unless the third, that the covariance is regular.
 
     It is found about the mean: E x xᵀ - μ μᵀ cancels where the mean is large beside the spread.
     """
@@ -117,4 +117,4 @@ def fit_normal(x: Any, weights: Any, backend: Backend) -> tuple[Any, Any]:
     regular = xp.all(pivots > 4 * np.sqrt(d * eps) * spread)
     regular &= xp.all(pivots > 16 * eps * xp.abs(mu / unit))
     regular &= xp.sum(share > 0) > d
-    return mu, xp.where(regular, unit[:, None] * factor, xp.nan)
+    return mu, xp.where(regular, unit[:, None] * factor, xp.nan), regular

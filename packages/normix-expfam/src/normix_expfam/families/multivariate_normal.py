@@ -19,7 +19,7 @@ from normix_expfam._normal import (
     normal_log_base,
     solve_lower,
 )
-from normix_expfam._status import with_status
+from normix_expfam._status import Status, with_status
 
 
 @final
@@ -152,7 +152,9 @@ class MultivariateNormal(ExponentialFamily):
 
     @classmethod
     def _fit(cls, x: Array, weights: Array | None, backend: Backend) -> tuple[Self, Int[Array, ""]]:
-        return with_status(cls(*fit_normal(x, weights, backend), check=False))
+        mu, factor, regular = fit_normal(x, weights, backend)
+        status = jnp.where(regular, int(Status.CONVERGED), int(Status.INFEASIBLE))
+        return cls(mu, factor, check=False), status.astype(jnp.int32)
 
     def mean(self) -> Float[Array, " d"]:
         """μ, shape (d,)."""
