@@ -179,6 +179,22 @@ def test_a_traced_fit_of_constant_data_is_infeasible(family):
     assert all(np.all(np.isnan(error)) for error in result.standard_errors().values())
 
 
+@pytest.mark.cpu
+@pytest.mark.parametrize("family", [Gamma, InverseGamma, InverseGaussian, GIG, MultivariateNormal])
+def test_a_fit_of_constant_data_is_infeasible_on_the_cpu_too(family):
+    x = np.full((N, 2), 2.0) if family is MultivariateNormal else np.full(N, 2.0)
+    result = family.mle(x, backend="cpu", throw=False)
+    assert result.status == Status.INFEASIBLE
+    assert not np.all(np.isfinite(entries(result.model)))
+
+
+@pytest.mark.cpu
+def test_both_backends_report_the_limit_that_the_maximum_is():
+    for x, status in ((gamma_data(), Status.GAMMA_LIMIT),
+                      (1 / gamma_data(), Status.INVERSE_GAMMA_LIMIT)):  # fmt: skip
+        assert GIG.mle(x, backend="cpu").status == mle[GIG](x, ONES).status == status
+
+
 def test_one_value_is_enough_for_the_exponential_law():
     result = Exponential.mle(np.full(5, 2.0))
     assert result.converged
