@@ -16,9 +16,9 @@ Model = TypeVar("Model", bound=eqx.Module)
 
 @runtime_checkable
 class FitResult(Protocol):
-    """A fitted model and the account of its fit, whoever made it.
+    """A fitted model and the account of its fit, whatever made it.
 
-    Numbers are floats or arrays, by which of the two the fit was made of.
+    Numbers are Python floats or JAX arrays, depending on the fitter.
     """
 
     @property
