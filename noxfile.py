@@ -141,9 +141,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy, strict, over the source of every package."""
+    """Mypy, strict, over the source of every package, and what it infers for their users."""
     sync(session, "--all-packages", "--group=types")
-    session.run("mypy", *(session.posargs or map(str, sorted(ROOT.glob("packages/*/src/*")))))
+    checked = [*sorted(ROOT.glob("packages/*/src/*")), ROOT / "tests" / "typed_examples.py"]
+    session.run("mypy", *(session.posargs or map(str, checked)))
 
 
 @nox.session(reuse_venv=False)

@@ -110,6 +110,26 @@ def test_no_concrete_method_is_overridden(subclasses):
     assert [v for cls in subclasses for v in overrides(cls)] == []
 
 
+TRIAD = {
+    "_log_partition_from_theta",
+    "_grad_log_partition",
+    "_hessian_log_partition",
+    "_log_partition_cpu",
+    "_grad_log_partition_cpu",
+    "_hessian_log_partition_cpu",
+}
+
+
+def test_an_exponential_family_has_the_triad_and_at_most_four_hooks_more():
+    """What varies beside them is a field: a record of functions, in a class variable."""
+    family = importlib.import_module("normix_expfam").ExponentialFamily
+    hooks = {name for base in ancestors(family) for name in vars(base) if _is_hook(base, name)}
+    hooks |= {name for name in vars(family) if _is_hook(family, name)}
+    assert TRIAD - hooks == {"_log_partition_from_theta"}, "a hook of the triad is gone"
+    assert "_log_partition_from_theta" in family.__abstractmethods__
+    assert len(hooks - TRIAD) <= 4, sorted(hooks - TRIAD)
+
+
 def hook(function: Callable) -> Callable:
     function.__overridable__ = True
     return function

@@ -265,7 +265,7 @@ def test_information_and_deviations_of_small_and_large_shapes(family):
             trigamma = mpmath.polygamma(1, alpha)
             exact = mpmath.sqrt(alpha / (alpha * trigamma - 1))
             of_rate = 3 * mpmath.sqrt(trigamma / (alpha * trigamma - 1))
-        found = law._asymptotic_deviations()
+        found = law.information.deviations(law)
         assert float(found.alpha) == pytest.approx(float(exact), rel=1e-12)
         assert float(found.beta) == pytest.approx(float(of_rate), rel=1e-12)
         assert float(law.fisher_information()[0, 0]) == pytest.approx(float(trigamma), rel=1e-12)

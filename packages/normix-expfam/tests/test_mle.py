@@ -159,7 +159,7 @@ def test_a_concentrated_gig_fit_inside_the_family_is_a_stationary_point():
     found = GIG.mle(x)
     assert found.status == Status.CONVERGED
     slope = jax.grad(lambda law: np.float64(1) * law.log_prob(x).sum())(found.model)
-    deviations = found.standard_errors
+    deviations = found.standard_errors()
     for name in ("p", "a", "b"):
         # in standard errors, of which the three differ in common
         assert abs(float(getattr(slope, name) * deviations[name])) < 1e-2

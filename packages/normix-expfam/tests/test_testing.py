@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normix_expfam import GIG, Gamma, UnivariateFamily, testing
+from normix_expfam import GIG, Divergences, Gamma, Information, UnivariateFamily, testing
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -185,8 +185,9 @@ class ZeroAtNan(Rayleigh):
 
 class WrongInverse(Rayleigh):
     @classmethod
-    def _from_expectation(cls, eta):
-        return cls(jnp.sqrt(eta[0] / 2) * (1 + 1e-4))
+    def _solve_expectation(cls, eta, backend):
+        del backend
+        return cls(jnp.sqrt(eta[0] / 2) * (1 + 1e-4)), jnp.int32(0)
 
 
 class WrongEntropy(Rayleigh):
@@ -196,8 +197,9 @@ class WrongEntropy(Rayleigh):
 
 class StuckInverse(Rayleigh):
     @classmethod
-    def _from_expectation(cls, eta):
-        return cls(jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2))
+    def _solve_expectation(cls, eta, backend):
+        del backend
+        return cls(jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2)), jnp.int32(0)
 
 
 class BiasedFit(Rayleigh):
@@ -357,8 +359,15 @@ def _new_keys_only(self, key, shape=()):
     return Rayleigh.sample(self, key, shape)
 
 
-def _expectation(function):
-    return classmethod(lambda cls, eta: function(cls, eta))
+def _expectation(function, on=("jax", "cpu"), status=0):
+    """The inversion, another on some backends."""
+
+    def solve(cls, eta, backend):
+        if backend in on:
+            return cls(function(eta)), jnp.int32(status)
+        return Rayleigh._solve_expectation.__func__(cls, eta, backend)
+
+    return classmethod(solve)
 
 
 def _flagged(self):
@@ -378,10 +387,28 @@ PLANTED = {
                      "natural_params, from_natural"),
     "from_natural is another class": (
         {"from_natural": _of_theta(lambda theta: {"sigma": theta[0]})}, "from_natural"),
-    "_free_parameters": ({"_free_parameters": _flagged}, "_free_parameters"),
-    "_asymptotic_deviations": (
-        {"_asymptotic_deviations": lambda self: _own_sigma(self, HALF * SMALL)},
-        "_asymptotic_deviations"),
+    "information.free": ({"information": Information(free=_flagged)}, r"information\.free"),
+    "information.deviations": (
+        {"information": Information(deviations=lambda law: _own_sigma(law, HALF * SMALL))},
+        r"information\.deviations"),
+    "information.mean": (
+        {"information": Information(mean=lambda law: OFF * Rayleigh.information.mean(law))},
+        r"information\.mean"),
+    "information.covariance": (
+        {"information": Information(
+            covariance=lambda law: OFF * Rayleigh.information.covariance(law))},
+        r"information\.covariance"),
+    "divergences.entropy": (
+        {"divergences": Divergences(entropy=lambda law: OFF * Rayleigh.divergences.entropy(law))},
+        r"divergences\.entropy"),
+    "divergences.kl": (
+        {"divergences": Divergences(
+            kl=lambda law, other: SMALL * Rayleigh.divergences.kl(law, other))},
+        "divergences"),
+    "divergences.renyi": (
+        {"divergences": Divergences(
+            renyi=lambda *given: SMALL * Rayleigh.divergences.renyi(*given))},
+        "divergences"),
     # the log-partition triad
     "psi is finite beyond its domain": (
         {"_log_partition_from_theta": _of_theta(_finite_outside)}, "_log_partition_from_theta"),
@@ -416,24 +443,23 @@ PLANTED = {
         {"_hessian_log_partition_cpu": _of_theta(lambda theta: OFF / theta[:, None] ** 2)},
         "_hessian_log_partition_cpu"),
     # η -> θ
-    "_from_expectation": (
-        {"_from_expectation": _expectation(lambda cls, eta: cls(jnp.sqrt(eta[0] / 2) * SMALL))},
-        "_from_expectation"),
-    "_from_expectation has no derivative": (
-        {"_from_expectation": _expectation(
-            lambda cls, eta: cls(jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2)))},
-        "_from_expectation"),
-    "_from_expectation answers nan": (
-        {"_from_expectation": _expectation(
-            lambda cls, eta: cls(jnp.sqrt(jnp.where(eta[0] > 0, eta[0], 1.0) / 2)))},
-        "_from_expectation"),
-    "_from_expectation_cpu": (
-        {"_from_expectation_cpu": _expectation(lambda cls, eta: cls(np.sqrt(eta[0] / 2) * SMALL))},
-        "_from_expectation_cpu"),
-    "interior_theta": ({"interior_theta": (1.0,)}, "interior_theta"),
     "_solve_expectation": (
+        {"_solve_expectation": _expectation(lambda eta: jnp.sqrt(eta[0] / 2) * SMALL)},
+        "_solve_expectation"),
+    "_solve_expectation has no derivative": (
         {"_solve_expectation": _expectation(
-            lambda cls, eta: (cls._from_expectation(eta), jnp.int32(5)))},
+            lambda eta: jnp.sqrt(jax.lax.stop_gradient(eta[0]) / 2))},
+        "_solve_expectation"),
+    "_solve_expectation answers nan": (
+        {"_solve_expectation": _expectation(
+            lambda eta: jnp.sqrt(jnp.where(eta[0] > 0, eta[0], 1.0) / 2))},
+        "_solve_expectation"),
+    "_solve_expectation on the CPU": (
+        {"_solve_expectation": _expectation(lambda eta: np.sqrt(eta[0] / 2) * SMALL, ["cpu"])},
+        "_solve_expectation"),
+    "interior_theta": ({"interior_theta": (1.0,)}, "interior_theta"),
+    "_solve_expectation has a wrong status": (
+        {"_solve_expectation": _expectation(lambda eta: jnp.sqrt(eta[0] / 2), status=5)},
         "_solve_expectation"),
     "_fit": ({"_fit": _fit_with(lambda x, weights: (x * SMALL, weights))}, "_fit"),
     "_fit without weights": ({"_fit": _fit_with(lambda x, _: (x, None))}, "_fit"),

@@ -1,7 +1,7 @@
 """The public functions: inputs checked and broadcast, edge values, choice of backend."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,11 @@ from ._kv_moments import KvMoments
 Backend = Literal["jax", "cpu"]
 
 
-def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+@overload
+def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Literal["jax"] = "jax") -> jax.Array: ...
+@overload
+def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Literal["cpu"]) -> np.ndarray: ...
+def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> jax.Array | np.ndarray:
     r"""log K_v(z), the logarithm of the modified Bessel function of the second kind.
 
     K_v(z) = ½ ∫ exp(-z cosh t + v t) dt (DLMF 10.32.9) for real order v and z > 0. The value
@@ -57,7 +61,11 @@ def log_kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     return _evaluate("log_kv", v, z, backend)
 
 
-def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+@overload
+def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Literal["jax"] = "jax") -> jax.Array: ...
+@overload
+def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Literal["cpu"]) -> np.ndarray: ...
+def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> jax.Array | np.ndarray:
     r"""log(e^z K_v(z)) = log K_v(z) + z, without the cancellation of that sum.
 
     For large z it tends to ½ log(π / 2z) (DLMF 10.40.2), a few units where log K_v(z) and z
@@ -72,7 +80,11 @@ def log_kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     return _evaluate("log_kve", v, z, backend)
 
 
-def kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+@overload
+def kv(v: ArrayLike, z: ArrayLike, *, backend: Literal["jax"] = "jax") -> jax.Array: ...
+@overload
+def kv(v: ArrayLike, z: ArrayLike, *, backend: Literal["cpu"]) -> np.ndarray: ...
+def kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> jax.Array | np.ndarray:
     r"""K_v(z) = ½ ∫ exp(-z cosh t + v t) dt (DLMF 10.32.9).
 
     The exponential of `log_kv`: inf where K_v(z) exceeds the largest number of the dtype, 0
@@ -88,7 +100,11 @@ def kv(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
     return _evaluate("kv", v, z, backend)
 
 
-def kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> Any:
+@overload
+def kve(v: ArrayLike, z: ArrayLike, *, backend: Literal["jax"] = "jax") -> jax.Array: ...
+@overload
+def kve(v: ArrayLike, z: ArrayLike, *, backend: Literal["cpu"]) -> np.ndarray: ...
+def kve(v: ArrayLike, z: ArrayLike, *, backend: Backend = "jax") -> jax.Array | np.ndarray:
     r"""e^z K_v(z), the exponential of `log_kve`, with the conventions of `kv`.
 
     Examples:

@@ -10,6 +10,7 @@ from importlib.metadata import version as _version
 
 from ._convert import project as project
 from ._convert import to_gig as to_gig
+from ._divergence import Divergences as Divergences
 from ._family import ExponentialFamily as ExponentialFamily
 from ._gig._api import gig_log_partition as gig_log_partition
 from ._gig._api import gig_moments as gig_moments
@@ -18,9 +19,11 @@ from ._gig._inversion import solve_gig as solve_gig
 from ._gig._inversion_of_order import solve_gig_of_order as solve_gig_of_order
 from ._gig._jax import mode_of_log as mode_of_log
 from ._gig._member import GIGMember as GIGMember
+from ._gig._moments import GIGMoments as GIGMoments
 from ._gig._sampling import sample_gig as sample_gig
-from ._gig._values import GIGMoments as GIGMoments
-from ._mle import MLEResult as MLEResult
+from ._information import Information as Information
+from ._result import FitResult as FitResult
+from ._result import MLEResult as MLEResult
 from ._status import Status as Status
 from ._univariate_distribution import UnivariateDistribution as UnivariateDistribution
 from ._univariate_family import UnivariateFamily as UnivariateFamily
@@ -35,13 +38,16 @@ from .families.multivariate_normal import MultivariateNormal as MultivariateNorm
 __version__ = _version("normix-expfam")
 __all__ = [
     "GIG",
+    "Divergences",
     "Exponential",
     "ExponentialFamily",
+    "FitResult",
     "GIGMember",
     "GIGMoments",
     "GIGSolution",
     "Gamma",
     "GeneralizedInverseGaussian",
+    "Information",
     "InverseGamma",
     "InverseGaussian",
     "MLEResult",

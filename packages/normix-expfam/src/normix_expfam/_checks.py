@@ -69,7 +69,7 @@ def scalars(owner: str, **values: Any) -> list[jax.Array]:
     arrays = as_floats(owner, **values)
     for name, array in zip(values, arrays, strict=True):
         require(array.ndim == 0, owner, name, "be a scalar", f"shape {array.shape}",
-                "make a batch of laws with equinox.filter_vmap")  # fmt: skip
+                "make a batch with equinox.filter_vmap")  # fmt: skip
     return arrays
 
 
@@ -127,6 +127,11 @@ def checked(
         return arrays[0]
     message = f"{owner}: {rule.argument} must {rule.rule}; {rule.remedy}"
     return error_if(arrays[0], ~jnp.all(holds(*arrays)), message)
+
+
+def array_namespace(backend: Backend) -> Any:
+    """jax.numpy or numpy, for what is written once for both."""
+    return jnp if backend == "jax" else np
 
 
 def resolve_backend(owner: str, backend: str, *values: Any) -> Backend:

@@ -1,4 +1,4 @@
-"""Special members of the GIG family as GIG laws, and back: the one place where families meet."""
+"""Members of the GIG family as GIG distributions, and back: the one place where families meet."""
 
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ _MEMBERS: tuple[type[GIGMember], ...] = (Exponential, Gamma, InverseGamma, Inver
 
 
 def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
-    """The same law as a GIG law, exactly.
+    """The same distribution as a GIG distribution, exactly.
 
     Gamma(α, β) = GIG(α, 2β, 0), InverseGamma(α, β) = GIG(-α, 0, 2β),
     InverseGaussian(μ, λ) = GIG(-1/2, λ/μ², λ), Exponential(rate) = GIG(1, 2 rate, 0).
@@ -34,17 +34,17 @@ def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
 def project(law: GIGMember, family: type[Member]) -> Member:
     """The member of a family closest to a law: min over f of KL(law ‖ f).
 
-    It has the mean statistics of the law (moment matching), and is the law itself if that
+    It has the same mean statistics (moment matching), and is the distribution itself if that
     belongs to the family.
 
     Args:
-        law: any GIG law or special member.
+        law: any GIG distribution or special member.
         family: Exponential, Gamma, InverseGamma, InverseGaussian or GIG.
 
     Raises:
         TypeError: if family is none of these.
-        ValueError: if the law has an infinite mean statistic, so that the divergence is infinite
-            from every member.
+        ValueError: if the distribution has an infinite mean statistic, so that the divergence is
+            infinite from every member.
 
     Examples:
         Y ~ Gamma(2, 2) has E Y = 1 and E 1/Y = 2; InverseGaussian(μ, λ) has μ and 1/μ + 1/λ.

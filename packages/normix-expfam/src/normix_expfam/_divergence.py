@@ -7,10 +7,13 @@ KL(p‖q) = B(θ_q, θ_p). With θ_m = α θ_p + (1-α) θ_q, Rényi's divergenc
 and divergences for exponential families"). These forms lose nothing for distributions that are
 close, where the terms of B cancel: there B is integrated, as ∫_0^1 (1-s) δᵀ ∇²ψ(y + s δ) δ ds.
 The terms are also large where a distribution is concentrated; such families have closed forms.
+
+`Divergences` holds what a family computes in a way of its own.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,9 +48,10 @@ def _pair(family: Triad, both: jax.Array, y: jax.Array) -> jax.Array:
 def _bregman(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     delta = x - y
     psi = log_partition(family, x)
-    far = family._bregman_by_difference(x, y)
+    far = family.divergences.difference(family, x, y)
     nodes, weights = (jnp.asarray(table, x.dtype) for table in _segment())
-    parts = weights * jax.vmap(lambda s: family._variance_along(y + s * delta, delta))(nodes)
+    variance_along = family.divergences.variance_along
+    parts = weights * jax.vmap(lambda s: variance_along(family, y + s * delta, delta))(nodes)
     near = jnp.sum(parts)
     # every other node is the rule of twice the step, which has half of the digits
     resolved = jnp.abs(near - 2 * jnp.sum(parts[_NODES % 2 :: 2])) <= _RESOLVED * near
@@ -61,8 +65,8 @@ def difference(family: Triad, x: jax.Array, y: jax.Array) -> jax.Array:
     return psi - least - dot(x - y, grad_log_partition(family, y))
 
 
-def curvature(family: Triad, theta: jax.Array, delta: jax.Array) -> jax.Array:
-    """δᵀ∇²ψ(θ) δ. In small families ∇²ψ may hold what is infinite where δ is 0."""
+def variance_along(family: Triad, theta: jax.Array, delta: jax.Array) -> jax.Array:
+    """δᵀ∇²ψ(θ) δ = Var δ·t(X). In small families ∇²ψ may hold what is infinite where δ is 0."""
     if theta.size > _SMALL:
         return delta @ jax.jvp(family._grad_log_partition, (theta,), (delta,))[1]
     return quadratic_form(family._hessian_log_partition(theta), delta)
@@ -110,7 +114,7 @@ def _(family: Triad, primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]
     return negative_conjugate(family, theta), -slope @ tangent
 
 
-def mixed(order: jax.Array, to_p: jax.Array, to_q: jax.Array) -> jax.Array:
+def mix(order: jax.Array, to_p: jax.Array, to_q: jax.Array) -> jax.Array:
     """(α B_p + (1-α) B_q) / (1-α) for the order α, where B_p is 0 at α = 1."""
     one = order == 1
     alpha = jnp.where(one, 2.0, order).astype(to_p.dtype)
@@ -123,7 +127,7 @@ def renyi(family: Triad, p: jax.Array, q: jax.Array, order: jax.Array) -> jax.Ar
     alpha = jnp.where(one, 2.0, order).astype(p.dtype)
     middle = jnp.where(one, p, q + alpha * (p - q))
     to_p, to_q = _pair(family, jnp.stack([p, q]), middle)
-    value = mixed(order, to_p, to_q)
+    value = mix(order, to_p, to_q)
     # on the boundary the means may be infinite where ψ is not
     psi_p, psi_q, psi = _values(family, jnp.stack([p, q, middle]))
     plain = (psi - alpha * psi_p - (1 - alpha) * psi_q) / (alpha - 1)
@@ -135,3 +139,40 @@ def renyi(family: Triad, p: jax.Array, q: jax.Array, order: jax.Array) -> jax.Ar
 @partial(jax.jit, static_argnums=0)
 def _values(family: Triad, points: jax.Array) -> jax.Array:
     return jax.vmap(partial(log_partition, family))(points)
+
+
+def _entropy(law: Any) -> jax.Array:
+    family: Any = type(law)
+    return negative_conjugate(family, law.natural_params()) - law._mean_log_base()
+
+
+def _kl(law: Any, other: Any) -> jax.Array:
+    family: Any = type(law)
+    return bregman(family, other.natural_params(), law.natural_params())
+
+
+def _renyi(law: Any, other: Any, order: jax.Array) -> jax.Array:
+    family: Any = type(law)
+    return renyi(family, law.natural_params(), other.natural_params(), order)
+
+
+class Divergences(NamedTuple):
+    """How the entropy and the divergences of a family are computed: from ψ, but for what is given.
+
+    A family gives what has a form without loss, in its classical parameters or in θ.
+    """
+
+    entropy: Callable[[Any], jax.Array] = _entropy
+    """-E log f(X) of a distribution."""
+
+    kl: Callable[[Any, Any], jax.Array] = _kl
+    """The Kullback-Leibler divergence of a distribution from another of its family."""
+
+    renyi: Callable[[Any, Any, jax.Array], jax.Array] = _renyi
+    """The same of Rényi, with its order."""
+
+    difference: Callable[[Any, jax.Array, jax.Array], jax.Array] = difference
+    """B(x, y) of a family away from x = y, for the two above where they follow from ψ."""
+
+    variance_along: Callable[[Any, jax.Array, jax.Array], jax.Array] = variance_along
+    """Var δ·t(X) of a family at θ, which is integrated to B where x and y are close."""

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 
-from ._divergence import mixed
+from ._checks import Backend, array_namespace
+from ._divergence import Divergences, mix
+from ._information import Information
 from ._kl_term import kl_term
 from ._stirling import LOG_2PI, stirling
 
@@ -118,7 +120,7 @@ def gamma_renyi(p: ShapeRate, q: ShapeRate, order: jax.Array) -> jax.Array:
     middle = ShapeRate(*(jnp.where(inside, m, y) for m, y in zip(middle, p, strict=True)))
     from_q = gamma_divergence(middle, q, ShapeRate(*(-order * d for d in apart)))
     from_p = gamma_divergence(middle, p, ShapeRate(*((1 - order) * d for d in apart)))
-    value = mixed(order, from_p, from_q)
+    value = mix(order, from_p, from_q)
     return jnp.where(inside, value, jnp.where(known, jnp.inf, jnp.nan))
 
 
@@ -131,11 +133,25 @@ def gamma_deviations(alpha: jax.Array, beta: jax.Array) -> tuple[jax.Array, jax.
     return jnp.sqrt(alpha / excess), beta * jnp.sqrt(polygamma(1, alpha) / excess)
 
 
-def jensen_gap(log_mean: jax.Array, mean_log: jax.Array) -> jax.Array:
-    """log E X - E log X; 0 where it is the rounding of its terms, as for constant data."""
+def fit_gamma(mean: Any, mean_log: Any, backend: Backend) -> tuple[Any, Any]:
+    """(α, β) of the gamma distribution with these E X and E log X."""
+    xp = array_namespace(backend)
+    log_mean = xp.log(mean)
     gap = log_mean - mean_log
-    rounding = 4 * jnp.finfo(gap.dtype).eps * (1 + jnp.abs(log_mean))
-    return jnp.where(jnp.abs(gap) > rounding, gap, 0.0)
+    # 0 where it is the rounding of its terms, as for constant data
+    rounding = 4 * xp.finfo(gap.dtype).eps * (1 + xp.abs(log_mean))
+    return fit_gamma_to_gap(mean, xp.where(xp.abs(gap) > rounding, gap, 0.0), backend)
+
+
+def fit_gamma_to_gap(mean: Any, gap: Any, backend: Backend) -> tuple[Any, Any]:
+    """(α, β) of the gamma distribution with these E X and log E X - E log X."""
+    if backend == "cpu":
+        from . import _cpu_gamma
+
+        alpha: Any = _cpu_gamma.shape(float(gap))
+    else:
+        alpha = gamma_shape(gap)
+    return alpha, alpha / mean
 
 
 @jax.custom_jvp
@@ -171,3 +187,39 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     (c,), (tangent,) = primals, tangents
     alpha = gamma_shape(c)
     return alpha, tangent * alpha / _scaled_slope(alpha)
+
+
+def _pair(law: Any) -> ShapeRate:
+    return ShapeRate(law.alpha, law.beta)
+
+
+def _entropy(law: Any) -> jax.Array:
+    return gamma_entropy(law.alpha, law.beta)
+
+
+def _kl(law: Any, other: Any) -> jax.Array:
+    step = ShapeRate(other.alpha - law.alpha, other.beta - law.beta)
+    return gamma_divergence(_pair(law), _pair(other), step)
+
+
+def _renyi(law: Any, other: Any, order: jax.Array) -> jax.Array:
+    return gamma_renyi(_pair(law), _pair(other), order)
+
+
+def _mean(law: Any) -> jax.Array:
+    return gamma_mean(law.alpha, law.beta)
+
+
+def _covariance(law: Any) -> jax.Array:
+    return gamma_covariance(law.alpha, law.beta)
+
+
+def _deviations(law: Any) -> Any:
+    return type(law)(*gamma_deviations(law.alpha, law.beta), check=False)
+
+
+GAMMA_DIVERGENCES = Divergences(entropy=_entropy, kl=_kl, renyi=_renyi)
+"""Of a distribution with the fields alpha and beta."""
+
+GAMMA_INFORMATION = Information(mean=_mean, covariance=_covariance, deviations=_deviations)
+"""The same, with t = (log X, X)."""

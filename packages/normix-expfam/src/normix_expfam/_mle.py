@@ -1,112 +1,43 @@
-"""`MLEResult`: what maximum likelihood says beside the model, and its standard errors."""
+"""Maximum likelihood: the fit of a family to observations, and its account."""
 
-import dataclasses
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike
 
-from ._checks import is_concrete, require
-from ._describe import describe
-from ._status import Status, has_converged
-
-Model = TypeVar("Model", bound=eqx.Module)
+from ._checks import at_once, resolve_backend
+from ._information import count_free
+from ._inversion import require_member
+from ._observations import check_observations, mean_statistics
+from ._result import MLEResult
 
 
-class MLEResult(eqx.Module, Generic[Model]):
-    """The law of maximum likelihood and how well the data determine it."""
+class Maximum(NamedTuple):
+    """The distribution of maximum likelihood with its status, and the data as arrays."""
 
-    model: Model
-    """The fitted law."""
-
-    status: Int[Array, ""]
-    """A `Status`; on failure the parameters are nan."""
-
-    log_likelihood: Float[Array, ""]
-    """Total, natural logarithm, weighted."""
-
-    standard_errors: dict[str, Any]
-    """For each classical parameter, an array or module like it, the roots of the diagonal of
-    (n Jᵀ ∇²ψ J)⁻¹, J = ∂θ/∂classical; nan for an entry that was not estimated, because it is fixed
-    or on its boundary, and where ∇²ψ is infinite."""
-
-    n_observations: Float[Array, ""]
-    """Number of observations, or the sum of the weights."""
-
-    n_parameters: Float[Array, ""]
-    """Number of classical parameters that were estimated."""
-
-    def __repr__(self) -> str:
-        status: Any = self.status
-        if jnp.ndim(status) == 0 and is_concrete(status):
-            status = Status(int(status))
-        return describe(eqx.tree_at(lambda result: result.status, self, status))
-
-    @property
-    def converged(self) -> Bool[Array, "*batch"]:
-        """Whether the model is the maximum of the likelihood, inside or on the boundary."""
-        return has_converged(self.status)
-
-    @property
-    def message(self) -> str:
-        """What happened, and what to do about it."""
-        require(self.status.ndim == 0, "MLEResult.message", "status", "be a scalar",
-                f"shape {self.status.shape}",
-                "take one result of the batch that equinox.filter_vmap made")  # fmt: skip
-        return Status(int(self.status)).message
-
-    @property
-    def aic(self) -> Float[Array, "*batch"]:
-        """2 n_parameters - 2 log_likelihood (Akaike 1974)."""
-        return 2 * self.n_parameters - 2 * self.log_likelihood
-
-    @property
-    def bic(self) -> Float[Array, "*batch"]:
-        """n_parameters log n_observations - 2 log_likelihood (Schwarz 1978)."""
-        return self.n_parameters * jnp.log(self.n_observations) - 2 * self.log_likelihood
+    model: Any
+    status: Array
+    x: Array
+    weights: Array | None
 
 
-@eqx.filter_jit
-def standard_errors(model: Any, n: Array) -> tuple[dict[str, Array], Array]:
-    """Standard errors by name and the number of free parameters.
-
-    Args:
-        model: an exponential family.
-        n: number of observations.
-    """
-    free = model._free_parameters()
-
-    def error(deviation: Array, estimated: Array | np.ndarray) -> Array:
-        return jnp.where(estimated, deviation / jnp.sqrt(n), jnp.nan)
-
-    errors = jax.tree.map(error, model._asymptotic_deviations(), free)
-    count = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(free))
-    by_name = {field.name: getattr(errors, field.name) for field in dataclasses.fields(errors)}
-    return by_name, jnp.asarray(count, n.dtype)
+def maximise_likelihood(
+    family: Any, owner: str, x: ArrayLike, weights: ArrayLike | None, backend: str, *, throw: bool
+) -> Maximum:
+    """The maximum, by the family's `_fit`; with `throw` an error where there is none."""
+    x, weights = check_observations(family, owner, x, weights, varied=throw)
+    with at_once(x, weights):
+        model, status = family._fit(x, weights, resolve_backend(owner, backend, x, weights))
+        if throw:
+            model = require_member(model, status, owner, family.eta_rule,
+                                   lambda: mean_statistics(family, x, weights))  # fmt: skip
+    return Maximum(model, status, x, weights)
 
 
-def deviations_from_information(model: Model) -> Model:
-    """√ of the diagonal of the inverse Fisher information about the classical parameters.
-
-    The information is Jᵀ ∇²ψ(θ) J with J = ∂θ/∂classical, of one observation.
-    """
-    free = model._free_parameters()  # type: ignore[attr-defined]
-    flat, unflatten = ravel_pytree(model)
-    mask = ravel_pytree(jax.tree.map(lambda x: x.astype(flat.dtype), free))[0] > 0
-    jacobian = jax.jacfwd(lambda at: unflatten(at).natural_params())(flat)
-    jacobian = jnp.where(mask[None, :], jacobian, 0.0)
-    fisher = model.fisher_information()  # type: ignore[attr-defined]
-    # at a boundary the statistic of what is held there may have no variance
-    used = jnp.any(jacobian != 0, axis=1)
-    fisher = jnp.where(used[:, None] & used[None, :], fisher, 0.0)
-    information = jacobian.T @ fisher @ jacobian + jnp.diag(jnp.where(mask, 0.0, 1.0))
-    scale = 1 / jnp.sqrt(jnp.diagonal(information))
-    factor = jnp.linalg.cholesky(information * scale[:, None] * scale[None, :])
-    eye = jnp.eye(flat.size, dtype=flat.dtype)
-    root = jax.scipy.linalg.solve_triangular(factor, eye, lower=True)
-    found: Model = unflatten(jnp.sqrt(jnp.sum(root**2, axis=0)) * scale)
-    return found
+def give_account(maximum: Maximum) -> MLEResult[Any]:
+    """The maximum with its likelihood and the number of its parameters."""
+    model, status, x, weights = maximum
+    values = model.log_prob(x)
+    n = jnp.asarray(x.shape[0], values.dtype) if weights is None else jnp.sum(weights)
+    total = jnp.sum(values) if weights is None else weights @ values
+    return MLEResult(model, status, total, n, count_free(model, n.dtype))

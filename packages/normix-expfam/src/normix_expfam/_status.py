@@ -5,6 +5,9 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from ._checks import is_concrete
 
 Distribution = TypeVar("Distribution")
 
@@ -12,8 +15,8 @@ Distribution = TypeVar("Distribution")
 class Status(IntEnum):
     """How a search for parameters ended; the numbers are codes and have no order.
 
-    `message` says in general what happened; that of a result, which knows its family, says what to
-    do about it.
+    `message` is true of every model; that of a result is in terms of its model, and gives the
+    remedy.
     """
 
     CONVERGED = 0
@@ -83,8 +86,8 @@ _CONVERGED = (
 
 _MESSAGES = {
     Status.CONVERGED: "converged",
-    Status.GAMMA_LIMIT: "converged on the boundary b = 0, a gamma distribution",
-    Status.INVERSE_GAMMA_LIMIT: "converged on the boundary a = 0, an inverse gamma distribution",
+    Status.GAMMA_LIMIT: "converged on the boundary, at a gamma limit",
+    Status.INVERSE_GAMMA_LIMIT: "converged on the boundary, at an inverse gamma limit",
     Status.NORMAL_LIMIT: "converged next to a normal distribution",
     Status.RUNNING: "not ended",
     Status.MAX_ITER: "no convergence within the iterations allowed",
@@ -93,9 +96,9 @@ _MESSAGES = {
         "concentrated distribution with their means is returned"
     ),
     Status.INFEASIBLE: "no member of the family has these means",
-    Status.UNBOUNDED: "the likelihood grows without bound where mu meets a row",
-    Status.SINGULAR_DISPERSION: "the dispersion became singular",
-    Status.SOLVER_STALLED: "the subordinator's parameters could not be solved for",
+    Status.UNBOUNDED: "the likelihood grows without bound where the location meets a row",
+    Status.SINGULAR_DISPERSION: "a scale matrix became singular",
+    Status.SOLVER_STALLED: "a part of the model could not be fitted",
     Status.NON_FINITE: "the likelihood or a parameter became nan or infinite",
 }
 
@@ -115,6 +118,8 @@ def has_converged(code: Any) -> Any:
 
 def with_status(found: Distribution) -> tuple[Distribution, jax.Array]:
     """The distribution and CONVERGED where its parameters are finite, else INFEASIBLE."""
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(found)]))
+    leaves = jax.tree.leaves(found)
+    xp: Any = np if is_concrete(*leaves) else jnp
+    finite = xp.all(xp.stack([xp.all(xp.isfinite(leaf)) for leaf in leaves]))
     codes = int(Status.CONVERGED), int(Status.INFEASIBLE)
-    return found, jnp.where(finite, *codes).astype(jnp.int32)
+    return found, jnp.asarray(xp.where(finite, *codes), jnp.int32)

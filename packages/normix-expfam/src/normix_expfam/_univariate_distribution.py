@@ -1,4 +1,4 @@
-"""`UnivariateDistribution`: distribution function and quantiles of a law on the line.
+"""`UnivariateDistribution`: distribution function and quantiles of a distribution on the line.
 
 All distribution functions come from one number, the log-odds Δ = log P(X <= x) - log P(X > x):
 cdf = 1/(1 + e^-Δ), log cdf = -log(1 + e^-Δ), and the upper tail with -Δ, each with full relative
@@ -18,7 +18,7 @@ from ._unbatched import Unbatched
 
 
 class UnivariateDistribution(Unbatched):
-    """A law on the line with scalar parameters.
+    """A distribution on the line with scalar parameters.
 
     Functions of x or of a probability take any shape and are traceable, and differentiable in
     x and in the parameters.

@@ -22,12 +22,12 @@ class UnivariateFamily(UnivariateDistribution, ExponentialFamily):
 
     @abstractmethod
     def to_scipy(self) -> Any:
-        """The same law as a frozen distribution of scipy.stats."""
+        """The same distribution as a frozen distribution of scipy.stats."""
 
     @classmethod
     @abstractmethod
     def from_scipy(cls, frozen: Any) -> Self:
-        """The law that equals a frozen distribution of scipy.stats.
+        """The distribution that equals a frozen distribution of scipy.stats.
 
         Raises:
             TypeError: if it is no frozen distribution.

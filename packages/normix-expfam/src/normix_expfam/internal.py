@@ -7,6 +7,7 @@ families here share. The everyday names are those of `normix_expfam` itself.
 
 from ._checks import Backend as Backend
 from ._checks import Rule as Rule
+from ._checks import array_namespace as array_namespace
 from ._checks import as_float as as_float
 from ._checks import as_floats as as_floats
 from ._checks import checked as checked
@@ -17,13 +18,14 @@ from ._checks import require as require
 from ._checks import resolve_backend as resolve_backend
 from ._checks import scalars as scalars
 from ._describe import describe as describe
-from ._family import hook as hook
 from ._gig._density import log_density as gig_log_density
 from ._gig._density import moments_and_log_density as gig_moments_and_log_density
 from ._gig._exponent_of_log_y import reach as reach
 from ._gig._jax import mode_and_rates as gig_mode_and_rates
 from ._gig._tails import tails as gig_tails
+from ._log_partition import hook as hook
 from ._manual_axes import varying_like as varying_like
+from ._normal import cholesky as cholesky
 from ._sample_spread import binary_unit as binary_unit
 from ._scipy import frozen_parameters as frozen_parameters
 from ._status import has_converged as has_converged
@@ -37,10 +39,12 @@ __all__ = [
     "Rule",
     "Unbatched",
     "along",
+    "array_namespace",
     "as_float",
     "as_floats",
     "binary_unit",
     "checked",
+    "cholesky",
     "describe",
     "frozen_parameters",
     "gig_log_density",

@@ -22,15 +22,24 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam import (
+    Divergences,
     ExponentialFamily,
     GIGMember,
+    Information,
     MultivariateNormal,
     gig_moments,
     mode_of_log,
     sample_gig,
     to_gig,
 )
-from normix_expfam.internal import gig_log_density, hook, require_unbatched
+from normix_expfam.internal import (
+    Backend,
+    array_namespace,
+    cholesky,
+    gig_log_density,
+    hook,
+    require_unbatched,
+)
 
 from ._dispersion import DenseDispersion, Dispersion
 from ._layout import Parts, flat, head_of, parts_of, without_head
@@ -50,6 +59,39 @@ class GIGParameters(NamedTuple):
     """Rate b of 1/Y."""
 
 
+def _entropy(law: Any) -> Array:
+    """That of Y and the mean of that of N(μ + γ Y, Σ Y), which ask for E log Y only."""
+    log_y = gig_moments(*law.subordinator_as_gig()).log_y
+    of_normal = (1 + np.log(2 * np.pi) + log_y) / 2
+    of_y = law.subordinator.divergences.entropy(law.subordinator)
+    return of_y + law.dimension * of_normal + law.dispersion.half_log_det()
+
+
+def _kl(law: Any, other: Any) -> Array:
+    """That of Y and the mean of that of N(μ + γ Y, Σ Y)."""
+    moments = gig_moments(*law.subordinator_as_gig())
+    centre = jnp.zeros_like(law.mu)
+    mine, theirs = (
+        MultivariateNormal(centre, one.dispersion.cholesky(), check=False) for one in (law, other)
+    )
+    apart = jnp.stack([law.mu - other.mu, law.gamma - other.gamma])
+    mu, gamma = other.dispersion.whiten(apart)
+    # a mean that is infinite counts for nothing where it is not met
+    shift = [
+        jnp.where(square == 0, 0.0, square * mean)
+        for square, mean in ((mu @ mu, moments.inverse_y), (gamma @ gamma, moments.y))
+    ]
+    of_normal = mine.divergences.kl(mine, theirs) + (shift[0] + shift[1]) / 2 + mu @ gamma
+    return law.subordinator.divergences.kl(law.subordinator, other.subordinator) + of_normal
+
+
+def _free(law: Any) -> Any:
+    free = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), law)
+    of_y = law.subordinator.information.free(law.subordinator)
+    parts = law.dispersion.free(), of_y
+    return eqx.tree_at(lambda law: (law.dispersion, law.subordinator), free, parts)
+
+
 class JointNormalMixture(ExponentialFamily):
     """f(x, y): X | Y = y ~ N(μ + γ y, Σ y) with a positive subordinator Y.
 
@@ -66,6 +108,8 @@ class JointNormalMixture(ExponentialFamily):
     """The family of Y."""
 
     event_ndim: ClassVar[int] = 1
+    divergences: ClassVar[Divergences] = Divergences(entropy=_entropy, kl=_kl)
+    information: ClassVar[Information] = Information(free=_free)
 
     @classmethod
     def _assemble(cls, mu: Array, gamma: Array, dispersion: Dispersion, subordinator: Any) -> Self:
@@ -82,7 +126,7 @@ class JointNormalMixture(ExponentialFamily):
         """The MLE from E (log Y, 1/Y, Y) with its `Status`; start may speed it up."""
         del start
         own = jnp.array(cls.subordinator_family.gig_statistics)
-        return cls.subordinator_family._solve_expectation(means[own])
+        return cls.subordinator_family._solve_expectation(means[own], "jax")
 
     @classmethod
     @hook
@@ -217,66 +261,24 @@ class JointNormalMixture(ExponentialFamily):
         on_y = flat(Parts(nothing, nothing, one, gamma, zero, jnp.outer(gamma, gamma)))
         return constant, jnp.stack([on_log, on_inverse, on_y], axis=1)
 
-    def _free_parameters(self) -> Self:
-        free = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
-        parts = self.dispersion.free(), self.subordinator._free_parameters()
-        return eqx.tree_at(lambda law: (law.dispersion, law.subordinator), free, parts)
-
-    def _mean_log_base(self) -> Float[Array, ""]:
-        return jnp.asarray(-self.dimension / 2 * np.log(2 * np.pi), self.mu.dtype)
+    @classmethod
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Array]:
+        normal = normal_part(parts_of(eta), array_namespace(backend))
+        if backend == "jax":
+            subordinator, status = cls._fit_subordinator(head_of(eta), None)
+            dispersion = DenseDispersion.from_matrix(normal.sigma)
+            return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
+        subordinator, status = cls._fit_subordinator_cpu(head_of(eta))
+        dispersion = DenseDispersion(jnp.asarray(cholesky(normal.sigma, np)))
+        mu, gamma = jnp.asarray(normal.mu), jnp.asarray(normal.gamma)
+        return cls._assemble(mu, gamma, dispersion, subordinator), status
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
-        return cls._solve_expectation(eta)[0]
-
-    @classmethod
-    def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Array]:
-        normal = normal_part(parts_of(eta), jnp)
-        subordinator, status = cls._fit_subordinator(head_of(eta), None)
-        dispersion = DenseDispersion.from_matrix(normal.sigma)
-        return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
-
-    @classmethod
-    def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
-        normal = normal_part(parts_of(eta), np)
-        factor = np.linalg.cholesky(normal.sigma)
-        return cls._assemble(
-            jnp.asarray(normal.mu), jnp.asarray(normal.gamma),
-            DenseDispersion(jnp.asarray(factor)), cls._fit_subordinator_cpu(head_of(eta)),
-        )  # fmt: skip
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, means: np.ndarray) -> GIGMember:
+    def _fit_subordinator_cpu(cls, means: np.ndarray) -> tuple[GIGMember, Array]:
         """`_fit_subordinator` with NumPy and SciPy."""
         own = means[np.array(cls.subordinator_family.gig_statistics)]
-        return cls.subordinator_family.from_expectation(own, backend="cpu")
+        return cls.subordinator_family._solve_expectation(own, "cpu")
 
-    def _entropy(self) -> Float[Array, ""]:
-        """That of Y and the mean of that of N(μ + γ Y, Σ Y), which ask for E log Y only."""
-        log_y = gig_moments(*self.subordinator_as_gig()).log_y
-        of_normal = (1 + np.log(2 * np.pi) + log_y) / 2
-        half_log_det = self.dispersion.half_log_det()
-        return self.subordinator._entropy() + self.dimension * of_normal + half_log_det
-
-    def _kl(self, other: Self) -> Float[Array, ""]:
-        """That of Y and the mean of that of N(μ + γ Y, Σ Y)."""
-        moments = gig_moments(*self.subordinator_as_gig())
-        centre = jnp.zeros_like(self.mu)
-        mine, theirs = (
-            MultivariateNormal(centre, law.dispersion.cholesky(), check=False)
-            for law in (self, other)
-        )
-        apart = jnp.stack([self.mu - other.mu, self.gamma - other.gamma])
-        mu, gamma = other.dispersion.whiten(apart)
-        # a mean that is infinite counts for nothing where it is not met
-        shift = [
-            jnp.where(square == 0, 0.0, square * mean)
-            for square, mean in ((mu @ mu, moments.inverse_y), (gamma @ gamma, moments.y))
-        ]
-        of_normal = mine._kl(theirs) + (shift[0] + shift[1]) / 2 + mu @ gamma
-        return self.subordinator._kl(other.subordinator) + of_normal
-
-    @hook
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         """log f_Y(y) + log N(x; μ + γ y, Σ y) + (d/2) log 2π, whose terms do not cancel."""
         point, y = x[:-1], x[-1]

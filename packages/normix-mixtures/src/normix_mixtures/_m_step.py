@@ -48,12 +48,7 @@ def _fit_subordinator(
     if held.shape is not None:
         return family._fit_subordinator_of_order(means, joint.subordinator_as_gig().p)
     if backend == "cpu":
-        try:
-            found = family._fit_subordinator_cpu(np.asarray(means, np.float64))
-        except ValueError:
-            # the CPU solvers say so where the others return a status
-            nan = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), joint.subordinator)
-            return nan, jnp.int32(Status.INFEASIBLE)
-        found = jax.tree.map(lambda leaf: leaf.astype(means.dtype), found)
-        return found, jnp.int32(Status.CONVERGED)
+        with np.errstate(all="ignore"):
+            found, status = family._fit_subordinator_cpu(np.asarray(means, np.float64))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, means.dtype), found), status
     return family._fit_subordinator(means, joint.subordinator_as_gig())

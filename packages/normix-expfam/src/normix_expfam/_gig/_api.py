@@ -7,7 +7,7 @@ from jaxtyping import ArrayLike
 from normix_expfam._checks import Backend, as_floats, resolve_backend
 
 from . import _jax
-from ._values import GIGMoments
+from ._moments import GIGMoments
 
 
 def gig_log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> jax.Array:
@@ -37,7 +37,7 @@ def gig_moments(
         ValueError: for an unknown backend.
 
     Examples:
-        For p = -1/2 the law is inverse Gaussian: GIG(-1/2, 4, 1) has mean 1/2 and E 1/Y = 2 + 1.
+        GIG(-1/2, 4, 1) is inverse Gaussian, with mean 1/2 and E 1/Y = 2 + 1.
 
         >>> from normix_expfam import gig_moments
         >>> moments = gig_moments(-0.5, 4.0, 1.0, backend="cpu")

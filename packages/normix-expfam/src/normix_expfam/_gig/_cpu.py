@@ -11,16 +11,17 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from normix_bessel import log_kv, log_kv_moments
-from normix_expfam._checks import require
+from normix_expfam import _cpu_gamma
 from normix_expfam._kl_term import exp_gap
-from normix_expfam._stirling import LARGE, stirling_series
+from normix_expfam._status import Status
 
-from ._values import GIGMoments
+from ._moments import GIGMoments
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Solution = tuple[tuple[float, float, float], Status]  # (p, a, b), nan if it is not found
 
 _RESTARTS = 12  # of L-BFGS-B; 5 sufficed for 60 random laws, p in ±50, a and b in 10^±6
-_OWNER = "GeneralizedInverseGaussian (cpu)"
+_NOWHERE = (np.nan, np.nan, np.nan)
 _SWAP = np.array([0, 2, 1])
 _REFLECT = np.array([-1.0, 1.0, 1.0])
 
@@ -64,7 +65,7 @@ def moments(p: ArrayLike, a: ArrayLike, b: ArrayLike, *, only_value: bool = Fals
 
 
 def covariance(p: float, a: float, b: float) -> np.ndarray:
-    """Cov (log Y, 1/Y, Y) of one law, shape (3, 3)."""
+    """Cov (log Y, 1/Y, Y) of one distribution, shape (3, 3)."""
     if a == 0 or b == 0:
         return _limit_covariance(abs(p), (a + b) / 2, mirrored=bool(a == 0))
     kv = log_kv_moments(p, np.sqrt(a) * np.sqrt(b), backend="cpu")
@@ -88,27 +89,11 @@ def _limit_covariance(alpha: float, rate: float, *, mirrored: bool) -> np.ndarra
     return cov[_SWAP][:, _SWAP] * np.outer(_REFLECT, _REFLECT) if mirrored else cov
 
 
-def _log_less_digamma(alpha: float) -> float:
-    """log α - digamma(α), for large α as ½/α less the slope of Stirling's remainder."""
-    if alpha < LARGE:
-        return float(np.log(alpha) - special.digamma(alpha))
-    return float(0.5 / alpha - stirling_series(1, 1 / alpha))
-
-
-def _gamma_shape(c: float) -> float:
-    """α with log α - digamma(α) = c > 0; 1/(2α) < c < 1/α bracket it."""
-    root: float = optimize.brentq(
-        lambda alpha: _log_less_digamma(alpha) - c, 0.5 / c, 1.0 / c,
-        xtol=1e-300, rtol=8.9e-16,
-    )  # fmt: skip
-    return root
-
-
 def _inverse_root(x: np.ndarray) -> np.ndarray:
     """T with T Tᵀ about the inverse Hessian of the objective in x = (p, log a, log b).
 
-    Without it L-BFGS-B stops far from the maximum of a concentrated law, whose Hessian has the
-    condition number w². The ridge keeps steps in the logarithms finite where a or b is
+    Without it L-BFGS-B stops far from the maximum of a concentrated distribution, whose Hessian has
+    the condition number w². The ridge keeps steps in the logarithms finite where a or b is
     immaterial.
     """
     p, a, b = float(x[0]), float(np.exp(x[1])), float(np.exp(x[2]))
@@ -122,47 +107,37 @@ def _inverse_root(x: np.ndarray) -> np.ndarray:
 def _in_coordinates(objective: Objective, x: np.ndarray, root: np.ndarray) -> Objective:
     """The objective and its gradient as functions of ξ, at x + root ξ."""
 
-    def pulled_back(xi: np.ndarray) -> tuple[float, np.ndarray]:
+    def pull_back(xi: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = objective(x + root @ xi)
         return value, root.T @ slope
 
-    return pulled_back
+    return pull_back
 
 
-def solve(eta: np.ndarray) -> tuple[float, float, float]:
+def solve(eta: np.ndarray) -> Solution:
     """GIG(p, a, b) with E t(Y) = η, or its maximum on the boundary.
 
-    Raises:
-        ValueError: if η is no mean of (log y, 1/y, y).
-        RuntimeError: if L-BFGS-B ends away from a stationary point.
+    INFEASIBLE if η is no mean of (log y, 1/y, y), MAX_ITER if L-BFGS-B ends away from a stationary
+    point.
     """
     log_y, inverse_y, y = (float(x) for x in eta)
-    feasible = np.all(np.isfinite([log_y, inverse_y])) and inverse_y > 0 and y > 0
-    feasible = feasible and -np.log(inverse_y) < log_y < np.log(y)
-    require(bool(feasible), _OWNER, "eta", "satisfy -log E 1/Y < E log Y < log E Y", eta,
-            "pass the mean of (log y, 1/y, y) over data that vary")  # fmt: skip
+    if not (np.isfinite(log_y) and 0 < inverse_y < np.inf and y > 0):
+        return _NOWHERE, Status.INFEASIBLE
     return solve_gaps(y, inverse_y, np.log(y) - log_y, np.log(inverse_y) + log_y)
 
 
-def solve_gaps(
-    y: float, inverse_y: float, lower: float, upper: float
-) -> tuple[float, float, float]:
-    """The same for log E Y - E log Y and log E 1/Y + E log Y in place of E log Y.
-
-    Raises:
-        ValueError: if a gap is not positive and finite, where E Y is.
-        RuntimeError: as `solve`.
-    """
+def solve_gaps(y: float, inverse_y: float, lower: float, upper: float) -> Solution:
+    """The same for log E Y - E log Y and log E 1/Y + E log Y in place of E log Y."""
     heavy = y == np.inf  # the maximum is then on a = 0, and E Y plays no part in it
     lower = 1.0 if heavy else lower
-    require(0 < lower < np.inf and 0 < upper < np.inf, _OWNER, "x", "vary", (lower, upper),
-            "the maximum is a point mass, which does not belong to the family")  # fmt: skip
+    if not (0 < lower < np.inf and 0 < upper < np.inf):
+        return _NOWHERE, Status.INFEASIBLE
     s, log_mean, centred = np.sqrt(y) / np.sqrt(inverse_y), (lower + upper) / 2, (upper - lower) / 2
-    alpha, mirror, excess = _gamma_shape(lower), _gamma_shape(upper), np.expm1(2 * log_mean)
+    alpha, mirror, excess = _cpu_gamma.shape(lower), _cpu_gamma.shape(upper), np.expm1(2 * log_mean)
     if not heavy and alpha > 1 and excess * (alpha - 1) >= 1:
-        return alpha, 2 * alpha / y, 0.0
+        return (alpha, 2 * alpha / y, 0.0), Status.GAMMA_LIMIT
     if heavy or (mirror > 1 and excess * (mirror - 1) >= 1):
-        return -mirror, 0.0, 2 * mirror / inverse_y
+        return (-mirror, 0.0, 2 * mirror / inverse_y), Status.INVERSE_GAMMA_LIMIT
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         # ψ - θ·η about the mode y0 of log Y, in (u, f, g) of `KvMoments`
@@ -179,15 +154,13 @@ def solve_gaps(
     x = np.array([0.0, -np.log(2 * log_mean), -np.log(2 * log_mean)])
     for _ in range(_RESTARTS):
         root = _inverse_root(x)
-        found = optimize.minimize(
+        step = optimize.minimize(
             _in_coordinates(objective, x, root), np.zeros(3), jac=True, method="L-BFGS-B",
             options={"maxiter": 50, "ftol": 0.0, "gtol": 1e-9},
         )  # fmt: skip
-        x = x + root @ found.x
+        x = x + root @ step.x
         value, slope = objective(x)
         if np.sum((_inverse_root(x).T @ slope) ** 2) < 1e-13 * (1 + abs(value)):
-            return float(x[0]), float(np.exp(x[1]) / s), float(np.exp(x[2]) * s)
-    raise RuntimeError(
-        f"{_OWNER}: L-BFGS-B ended with gradient {slope} in (p, log a, log b) ({found.message}); "
-        "use backend='jax', whose Newton solver is exact"
-    )
+            found = float(x[0]), float(np.exp(x[1]) / s), float(np.exp(x[2]) * s)
+            return found, Status.CONVERGED
+    return _NOWHERE, Status.MAX_ITER

@@ -15,8 +15,8 @@ from normix_expfam._tangents import along
 
 from ._api import gig_moments
 from ._jax import by_parameters, mode_and_rates, moments_and_mass
+from ._moments import GIGMoments
 from ._tails import tails
-from ._values import GIGMoments
 
 _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is still taken
 
@@ -24,7 +24,7 @@ _LARGEST_ERROR = 2e3  # in units of eps, at which the mass of a Bessel pass is s
 @jax.custom_jvp
 def log_density(p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array) -> jax.Array:
     """log f(y) at y > 0; under vmap over y alone, C is computed once."""
-    return _given_mass(p, a, b, y, log_mass(p, a, b))
+    return _with_mass(p, a, b, y, log_mass(p, a, b))
 
 
 def log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -34,7 +34,7 @@ def log_mass(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.logaddexp(both.lower, both.upper)
 
 
-def _given_mass(
+def _with_mass(
     p: jax.Array, a: jax.Array, b: jax.Array, y: jax.Array, mass: jax.Array
 ) -> jax.Array:
     y0, up, down = mode_and_rates(p, a, b)
@@ -69,7 +69,7 @@ def moments_and_log_density(
     """`gig_moments` and `log_density` of equally shaped p, a, b, y, in one pass where it can be."""
     moments, mass, error = moments_and_mass(p, a, b)
     mass = jax.lax.cond(jnp.all(error < _LARGEST_ERROR), lambda: mass, lambda: log_mass(p, a, b))
-    return moments, _given_mass(p, a, b, y, mass)
+    return moments, _with_mass(p, a, b, y, mass)
 
 
 @moments_and_log_density.defjvp

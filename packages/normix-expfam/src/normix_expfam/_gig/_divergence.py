@@ -20,7 +20,7 @@ from normix_expfam._kl_term import exp_gap
 from normix_expfam._tangents import along
 
 from ._density import log_mass
-from ._jax import by_parameters, limit_covariance, mode_of_log, usable
+from ._jax import by_parameters, interior_or_one, limit_covariance, mode_of_log
 
 
 class _Centre(NamedTuple):
@@ -36,7 +36,7 @@ class _Centre(NamedTuple):
 
 
 def _centre(p: jax.Array, a: jax.Array, b: jax.Array) -> _Centre:
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     mean = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False).mean
     # at the limits Y or 1/Y is gamma, whose mean is y0 or 1/y0
     gamma = b == 0
@@ -71,7 +71,7 @@ def entropy(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     p, a, b = primals
     # minus the covariance of log f with t(Y), inside in the statistics (u, f, g)
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     y0 = mode_of_log(p1, a1, b1)
     cov: Any = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1)).cov
     row = jnp.stack([jnp.ones_like(y0), a1 * y0 / 2, b1 / y0 / 2]) @ cov
@@ -94,15 +94,13 @@ def divergence(
     d = jnp.where(
         close, jnp.log1p(jnp.where(close, at.y0 - y0, 0.0) / y0), jnp.log(at.y0) - jnp.log(y0)
     )
-    rise = _tilted(up, other[1] * at.y0 / 2, d, at.u, at.f)
-    fall = _tilted(down, other[2] / at.y0 / 2, -d, -at.u, at.g)
+    rise = _tilt(up, other[1] * at.y0 / 2, d, at.u, at.f)
+    fall = _tilt(down, other[2] / at.y0 / 2, -d, -at.u, at.g)
     mine = _times(at.up, at.f) + _times(at.down, at.g)
     return rise + fall - mine + log_mass(*other) - at.log_mass
 
 
-def _tilted(
-    rate: jax.Array, moved: jax.Array, d: jax.Array, u: jax.Array, f: jax.Array
-) -> jax.Array:
+def _tilt(rate: jax.Array, moved: jax.Array, d: jax.Array, u: jax.Array, f: jax.Array) -> jax.Array:
     """rate E (e^v - 1 - v), v = u + d, where moved = rate e^d, from E u and f = E (e^u - 1 - u)."""
     near = jnp.abs(d) < 1
     d_near = jnp.where(near, d, 0.0)
@@ -113,7 +111,7 @@ def _tilted(
 def variance_along(theta: jax.Array, delta: jax.Array) -> jax.Array:
     """Var δ·t(Y), in which an infinite moment along which δ is 0 counts for nothing."""
     p, a, b = theta[0] + 1, -2 * theta[2], -2 * theta[1]
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     y0 = mode_of_log(p1, a1, b1)
     cov: Any = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1)).cov
     up, down = delta[2] * y0, delta[1] / y0

@@ -1,4 +1,4 @@
-"""The exponent of a GIG law about a point of log y: α (e^u - 1 - u) + β (e^-u - 1 + u)."""
+"""The exponent of a GIG distribution about a point of log y: α (e^u - 1 - u) + β (e^-u - 1 + u)."""
 
 import jax
 import jax.numpy as jnp

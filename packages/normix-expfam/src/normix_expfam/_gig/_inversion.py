@@ -2,7 +2,7 @@
 
 The MLE for mean statistics η = (E log Y, 1/Y, Y) minimises the convex F(θ) = ψ(θ) - θ·η. The
 family is not steep: for p > 1 the boundary b = 0 has finite E 1/Y, so F may have its minimum
-there; it does exactly if the gamma law fitted to (E log Y, E Y) has shape α > 1 and
+there; it does exactly if the gamma distribution fitted to (E log Y, E Y) has shape α > 1 and
 E 1/Y >= β/(α - 1), because ∂F/∂b = (η_2 - E 1/Y)/2 is then not negative at b = 0. The mirror
 image, Y -> 1/Y, decides a = 0 (Barndorff-Nielsen & Halgreen 1977; Jørgensen 1982).
 
@@ -48,7 +48,7 @@ class GIGTarget(NamedTuple):
 
 
 class GIGSolution(NamedTuple):
-    """Parameters with E t(Y) = η, or on the boundary the nearest law in likelihood."""
+    """Parameters with E t(Y) = η, or on the boundary the nearest distribution in likelihood."""
 
     p: jax.Array
     """Shape p."""
@@ -67,7 +67,7 @@ class GIGSolution(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """A law with the exponent (k + α - β) u - α e^u - β e^-u about its own centre y0."""
+    """A distribution with the exponent (k + α - β) u - α e^u - β e^-u about its own centre y0."""
 
     p: jax.Array
     alpha: jax.Array  # a y0 / 2 = (w + p) / 2
@@ -75,7 +75,7 @@ class _Point(NamedTuple):
     log_y0: jax.Array
 
 
-def _recentred(p: jax.Array, a: jax.Array, b: jax.Array) -> _Point:
+def _recentre(p: jax.Array, a: jax.Array, b: jax.Array) -> _Point:
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     upper = p > 0
     larger = jnp.where(upper, w + p, w - p)
@@ -91,14 +91,14 @@ def _recentred(p: jax.Array, a: jax.Array, b: jax.Array) -> _Point:
     return _Point(p, a * y0 / 2, b / y0 / 2, log_y0)
 
 
-def _moved(point: _Point, step: jax.Array, length: jax.Array) -> _Point:
+def _move(point: _Point, step: jax.Array, length: jax.Array) -> _Point:
     """The point a fraction of the step away."""
     y0 = jnp.exp(point.log_y0)
     alpha, beta = point.alpha + length * step[1], point.beta + length * step[2]
-    return _recentred(point.p + length * step[0], 2 * alpha / y0, 2 * beta * y0)
+    return _recentre(point.p + length * step[0], 2 * alpha / y0, 2 * beta * y0)
 
 
-def _signed(cov: jax.Array) -> jax.Array:
+def _with_signs(cov: jax.Array) -> jax.Array:
     """The covariance of (u, f, g) as the Hessian of F in (k, α, β)."""
     sign = jnp.asarray(_SIGN, cov.dtype)
     return cov * (sign[:, None] * sign[None, :])
@@ -136,7 +136,7 @@ def _evaluate(point: _Point, gaps: _Gaps) -> Evaluation:
     noise = jnp.finfo(terms.dtype).eps * terms
     # Newton in the natural parameters (k, -α, -β) of (u, f, g), that is in (k, α, β) after a
     # change of sign
-    hessian = _signed(jnp.asarray(kv.cov))
+    hessian = _with_signs(jnp.asarray(kv.cov))
     gradient = jnp.asarray(_SIGN, hessian.dtype) * (kv.mean - target)
     step = _newton_step(gradient, hessian, jnp.zeros(3, bool), jnp.zeros_like(gradient))
     decrement = -gradient @ step
@@ -191,7 +191,7 @@ def _interior(max_steps: int, gaps: _Gaps, start: tuple[jax.Array, ...]) -> tupl
     def evaluate(point: _Point) -> Evaluation:
         return _evaluate(point, gaps)
 
-    point, good, count = minimise(_recentred(*start), evaluate, _moved, max_steps)
+    point, good, count = minimise(_recentre(*start), evaluate, _move, max_steps)
     y0 = jnp.exp(point.log_y0)
     return point.p, 2 * point.alpha / y0, 2 * point.beta * y0, good, count
 
@@ -201,14 +201,14 @@ def _(max_steps: int, primals: Any, tangents: Any) -> tuple[Any, Any]:
     # dθ = H⁻¹ dη in the statistics (u, f, g) about the mode of the solution
     (gaps, start), (moving, _) = primals, tangents
     p, a, b, good, count = _interior(max_steps, gaps, start)
-    point = _recentred(p, a, b)
+    point = _recentre(p, a, b)
     y0 = jnp.exp(point.log_y0)
     kv = log_kv_moments(p, 2 * jnp.sqrt(point.alpha) * jnp.sqrt(point.beta))
     up, down = (jnp.expm1(gaps.log_mean + sign * point.log_y0) for sign in (-1, 1))
     d_target = jnp.stack([moving.log_y, up * moving.log_mean + moving.lower,
                           down * moving.log_mean + moving.upper])  # fmt: skip
     free, nothing = jnp.zeros(3, bool), jnp.zeros(3, p.dtype)
-    gradient, hessian = jnp.asarray(_SIGN, p.dtype) * d_target, _signed(jnp.asarray(kv.cov))
+    gradient, hessian = jnp.asarray(_SIGN, p.dtype) * d_target, _with_signs(jnp.asarray(kv.cov))
     k, alpha, beta = _newton_step(-gradient, hessian, free, nothing)
     moved = k + alpha - beta, 2 * alpha / y0, 2 * beta * y0
     discrete = [np.zeros(jnp.shape(x), jax.dtypes.float0) for x in (good, count)]
@@ -230,8 +230,8 @@ def solve_gig(
     Args:
         eta: (E log Y, E 1/Y, E Y), shape (3,), float32 or float64; E Y may be inf, which puts the
             maximum on a = 0.
-        start: (p, a, b) to start Newton from, for a sequence of similar problems; laws on the
-            boundary are no start and are replaced by the default.
+        start: (p, a, b) to start Newton from, for a sequence of similar problems; a start on the
+            boundary is replaced by the default.
         max_steps: most evaluations of ψ with its derivatives.
 
     Returns:

@@ -2,7 +2,8 @@
 
 E Y · E 1/Y - 1 = K_{p+1}(ω) K_{p-1}(ω) / K_p(ω)² - 1 falls from 1/(|p| - 1), or ∞ for |p| <= 1, at
 ω = 0 to 0 at ω = ∞. Means beyond the value at ω = 0 have their maximum of the likelihood on the
-boundary: the gamma law of shape p with the same E Y, or the inverse gamma law with the same E 1/Y.
+boundary: the gamma distribution of shape p with the same E Y, or the inverse gamma distribution
+with the same E 1/Y.
 """
 
 import jax

@@ -6,7 +6,7 @@ For density ∝ y^(p-1) exp(-(a y + b/y)/2), t(y) = (log y, 1/y, y),
 
 (Jørgensen 1982, Lecture Notes in Statistics 9). With Y = y0 e^u, y0 the mode of log Y and
 w = hypot(p, √(ab)), a y0 = w + p and b / y0 = w - p, and the moments of u are those of
-`normix_bessel.KvMoments`. For a = 0 or b = 0 the law is inverse gamma or gamma.
+`normix_bessel.KvMoments`. For a = 0 or b = 0 the distribution is inverse gamma or gamma.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from jax.scipy.special import digamma, gammaln, polygamma
 from normix_bessel import KvMoments, log_kv, log_kv_moments
 from normix_expfam._tangents import along
 
-from ._values import GIGMoments
+from ._moments import GIGMoments
 
 
 def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -49,11 +49,11 @@ def mode_and_rates(
 
 
 def _limits(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where the law is its gamma limit (b = 0), and where its inverse gamma limit (a = 0)."""
+    """Where it is its gamma limit (b = 0), and where its inverse gamma limit (a = 0)."""
     return (b == 0) & (p > 0) & (a > 0), (a == 0) & (p < 0) & (b > 0)
 
 
-def usable(
+def interior_or_one(
     p: jax.Array, a: jax.Array, b: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Whether a, b > 0, and parameters that are safe where they are not."""
@@ -70,7 +70,7 @@ def _nan_unless(valid: jax.Array, like: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def log_partition(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """ψ(p, a, b), arrays of one shape; +inf where the integral diverges."""
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     value = jnp.log(2.0).astype(p.dtype) + log_kv(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     value = value + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
     gamma, inverse_gamma = _limits(p, a, b)
@@ -111,7 +111,7 @@ def moments_and_mass(
 
     The integral is ψ + w - p log y0, here without subtracting w; the error is in units of eps.
     """
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1), covariance=False)
     psi = jnp.log(2.0).astype(p.dtype) + kv.log_kv + (p1 / 2) * (jnp.log(b1) - jnp.log(a1))
     y0 = mode_of_log(p1, a1, b1)
@@ -155,7 +155,7 @@ def _(primals: Any, tangents: Any) -> tuple[GIGMoments, GIGMoments]:
 
 def covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Cov (log Y, 1/Y, Y), shape (..., 3, 3), for a, b > 0 and in the limits."""
-    inside, p1, a1, b1 = usable(p, a, b)
+    inside, p1, a1, b1 = interior_or_one(p, a, b)
     kv = log_kv_moments(p1, jnp.sqrt(a1) * jnp.sqrt(b1))
     interior = _to_statistics(kv, mode_of_log(p1, a1, b1), jnp)
     return jnp.where(inside[..., None, None], interior, limit_covariance(p, a, b))
@@ -171,7 +171,7 @@ def limit_covariance(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     signs = (sign[:, None] * sign[None, :]).reshape((1,) * p.ndim + (3, 3))
     mirrored = edge[..., swap, :][..., swap] * signs
     edge = jnp.where(gamma[..., None, None], edge, mirrored)
-    lost = _nan_unless(usable(p, a, b)[0] | limit, p)[..., None, None]
+    lost = _nan_unless(interior_or_one(p, a, b)[0] | limit, p)[..., None, None]
     return jnp.where(limit[..., None, None], edge, lost)
 
 

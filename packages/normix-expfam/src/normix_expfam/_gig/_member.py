@@ -1,4 +1,4 @@
-"""`GIGMember`: laws on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
+"""`GIGMember`: distributions on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
 
 from abc import abstractmethod
 from functools import partial
@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam._checks import Backend
-from normix_expfam._family import hook
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._log_partition import hook
+from normix_expfam._positive_support import interior_point, log_indicator
 from normix_expfam._sample_spread import Spread, spread
 from normix_expfam._univariate_family import UnivariateFamily
 
@@ -21,7 +21,7 @@ from ._tails import log_odds, quantile
 
 
 class GIGMember(UnivariateFamily):
-    """A law that is GIG(p, a, b), whose distribution function and quantiles it shares."""
+    """A distribution that is GIG(p, a, b), whose distribution function and quantiles it shares."""
 
     gig_statistics: eqx.AbstractClassVar[tuple[int, ...]]
     """Which of (log y, 1/y, y) are the statistics of the family, in its order."""
@@ -37,22 +37,19 @@ class GIGMember(UnivariateFamily):
 
     @classmethod
     @abstractmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        """The MLE for data of this spread with its `Status`; traceable."""
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        """The MLE for data of this spread with its `Status`.
 
-    @classmethod
-    @hook
-    def _from_spread_cpu(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        """The same for numbers in float64."""
-        return _located(cls, Spread(*map(jnp.asarray, data)))
+        It is traced for "jax"; for "cpu" the spread is of NumPy's numbers in float64.
+        """
 
     @classmethod
     def _fit(cls, x: Array, weights: Array | None, backend: Backend) -> tuple[Self, Int[Array, ""]]:
         if backend == "cpu":
             rows = None if weights is None else np.asarray(weights, np.float64)
             with np.errstate(all="ignore"):
-                return cls._from_spread_cpu(spread(np.asarray(x, np.float64), rows, np))
-        return _located(cls, _spread(x, weights))
+                return cls._from_spread(spread(np.asarray(x, np.float64), rows, np), "cpu")
+        return _fit_to_spread(cls, _spread(x, weights))
 
     @staticmethod
     @hook
@@ -93,10 +90,10 @@ def _of_odds(p: Array, a: Array, b: Array, odds: Array) -> Array:
 
 @jax.jit
 def _spread(x: Array, weights: Array | None) -> Spread:
-    """Compiled for each shape of data, `_located` once for each family."""
+    """Compiled for each shape of data, `_fit_to_spread` once for each family."""
     return spread(x, weights)
 
 
 @partial(jax.jit, static_argnums=0)
-def _located(family: Any, data: Spread) -> Any:
-    return family._from_spread(data)
+def _fit_to_spread(family: Any, data: Spread) -> Any:
+    return family._from_spread(data, "jax")

@@ -1,7 +1,7 @@
 """Moments of Y ~ GIG(p, a, b) beyond those of its statistics, limits included.
 
-E Y^k = exp(ψ(p + k) - ψ(p)). Central moments of concentrated laws are not differences of these
-but sums over nodes in u = log(Y / y0) (see `_tails`).
+E Y^k = exp(ψ(p + k) - ψ(p)). Central moments of concentrated distributions are not
+differences of these but sums over nodes in u = log(Y / y0) (see `_tails`).
 """
 
 import jax
@@ -36,7 +36,7 @@ def mode(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(square > 0, numerator / denominator, 0.0)
 
 
-def standardised(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def skewness_and_kurtosis(p: jax.Array, a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Skewness and excess kurtosis; nan with an infinite variance, else +inf if infinite."""
     w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
     concentrated = jax.lax.stop_gradient(w) > _CONCENTRATED

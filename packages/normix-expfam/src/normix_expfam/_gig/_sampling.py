@@ -1,4 +1,4 @@
-"""Exact, uniformly efficient sampling of GIG laws: rejection for the log-concave log Y.
+"""Exact, uniformly efficient sampling of GIG distributions: rejection for the log-concave log Y.
 
 With Y = y0 e^u, u has the density exp(-φ(u)), φ convex with φ(0) = φ'(0) = 0 (see
 `normix_bessel.KvMoments`). The tangents of φ at the points where it is about 1 bound it from

@@ -1,4 +1,4 @@
-"""Distribution function and quantiles of GIG laws, from the log-odds of Y <= x.
+"""Distribution function and quantiles of GIG distributions, from the log-odds of Y <= x.
 
 With s = log x, A = a x / 2, B = b / (2 x), the two tails are, up to one common factor,
 
@@ -145,7 +145,7 @@ def tails(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> _Tails:
     return _Tails(log_tail[1], log_tail[0], distance[1], distance[0])
 
 
-def _usable(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _inside_or_one(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     inside = (x > 0) & (x < jnp.inf)
     return inside, jnp.where(inside, x, 1.0)
 
@@ -153,7 +153,7 @@ def _usable(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 @jax.custom_jvp
 def log_odds(p: jax.Array, a: jax.Array, b: jax.Array, x: jax.Array) -> jax.Array:
     """log P(Y <= x) - log P(Y > x), equal shapes; -inf for x <= 0, inf at inf, nan at nan."""
-    inside, x_safe = _usable(x)
+    inside, x_safe = _inside_or_one(x)
     both = tails(p, a, b, x_safe)
     outside = jnp.where(x <= 0, -jnp.inf, jnp.where(x == jnp.inf, jnp.inf, jnp.nan))
     return jnp.where(inside, both.lower - both.upper, outside)
@@ -175,7 +175,7 @@ def _slopes(
 @partial(log_odds.defjvp, symbolic_zeros=True)
 def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
     p, a, b, x = primals
-    inside, x_safe = _usable(x)
+    inside, x_safe = _inside_or_one(x)
     slopes = tuple(jnp.where(inside, slope, 0.0) for slope in _slopes(p, a, b, x_safe))
     return log_odds(p, a, b, x), along(slopes, tangents, x)
 
@@ -240,7 +240,7 @@ def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def drift_of_quantile(law: Any, x: jax.Array, tangents: Any, odds_tangent: Any = None) -> jax.Array:
-    """The tangent of x that keeps the law's log-odds at x, or lets them move by their tangent.
+    """The tangent of x that keeps the log-odds at x, or lets them move by their tangent.
 
     Args:
         law: p, a, b, shaped like x.
@@ -248,7 +248,7 @@ def drift_of_quantile(law: Any, x: jax.Array, tangents: Any, odds_tangent: Any =
         tangents: of p, a, b, symbolic zeros allowed.
         odds_tangent: of the log-odds; None if they are held.
     """
-    inside, x_safe = _usable(x)
+    inside, x_safe = _inside_or_one(x)
     by_p, by_a, by_b, by_x = _slopes(law[0], law[1], law[2], x_safe)
     slopes = tuple(jnp.where(inside, -slope / by_x, 0.0) for slope in (by_p, by_a, by_b))
     moved = along(slopes, tangents, x)

@@ -1,4 +1,4 @@
-"""The exponential law."""
+"""The exponential distribution."""
 
 from typing import Any, ClassVar, Self, final
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import positive_scalars
+from normix_expfam._checks import Backend, array_namespace, positive_scalars
 from normix_expfam._gig._member import GIGMember
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
@@ -79,13 +79,19 @@ class Exponential(GIGMember):
         return -jnp.log(-theta[0])
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, "1"]) -> Self:
-        attained = (eta[0] > 0) & (eta[0] < jnp.inf)
-        return cls(jnp.where(attained, 1 / jnp.where(attained, eta[0], 1.0), jnp.nan), check=False)
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        return cls._of_mean(eta[0], backend)
 
     @classmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        return with_status(cls._from_expectation(data.mean[None]))
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        return cls._of_mean(data.mean, backend)
+
+    @classmethod
+    def _of_mean(cls, mean: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        xp = array_namespace(backend)
+        attained = (mean > 0) & (mean < xp.inf)
+        rate = xp.where(attained, 1 / xp.where(attained, mean, 1.0), xp.nan)
+        return with_status(cls(rate, check=False))
 
     def _log_odds(self, x: Array) -> Array:
         # log(e^(rate x) - 1)

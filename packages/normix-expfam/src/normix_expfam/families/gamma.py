@@ -1,4 +1,4 @@
-"""The gamma law."""
+"""The gamma distribution."""
 
 from typing import Any, ClassVar, Self, final
 
@@ -7,21 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import positive_scalars
+from normix_expfam._checks import Backend, positive_scalars
+from normix_expfam._divergence import Divergences
 from normix_expfam._gamma import (
-    ShapeRate,
+    GAMMA_DIVERGENCES,
+    GAMMA_INFORMATION,
+    fit_gamma,
+    fit_gamma_to_gap,
     gamma_covariance,
-    gamma_deviations,
-    gamma_divergence,
-    gamma_entropy,
     gamma_log_density,
     gamma_log_partition,
     gamma_mean,
-    gamma_renyi,
-    gamma_shape,
-    jensen_gap,
 )
 from normix_expfam._gig._member import GIGMember
+from normix_expfam._information import Information
 from normix_expfam._manual_axes import varying_like
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
@@ -56,6 +55,8 @@ class Gamma(GIGMember):
 
     eta_rule: ClassVar[str] = "satisfy E log Y < log E Y, both finite"
     gig_statistics: ClassVar[tuple[int, ...]] = (0, 2)
+    divergences: ClassVar[Divergences] = GAMMA_DIVERGENCES
+    information: ClassVar[Information] = GAMMA_INFORMATION
 
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
@@ -113,39 +114,15 @@ class Gamma(GIGMember):
         return _cpu_gamma.covariance(theta[0] + 1, -theta[1])
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
-        alpha = gamma_shape(jensen_gap(jnp.log(eta[1]), eta[0]))
-        return cls(alpha, alpha / eta[1], check=False)
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        return with_status(cls(*fit_gamma(eta[1], eta[0], backend), check=False))
 
     @classmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        alpha = gamma_shape(data.log_gap)
-        return with_status(cls(alpha, alpha / data.mean, check=False))
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        return with_status(cls(*fit_gamma_to_gap(data.mean, data.log_gap, backend), check=False))
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         return gamma_log_density(self.alpha, self.beta, x)
-
-    def _mean(self) -> Float[Array, "2"]:
-        return gamma_mean(self.alpha, self.beta)
-
-    def _information(self) -> Float[Array, "2 2"]:
-        return gamma_covariance(self.alpha, self.beta)
-
-    def _entropy(self) -> Float[Array, ""]:
-        return gamma_entropy(self.alpha, self.beta)
-
-    def _kl(self, other: Self) -> Float[Array, ""]:
-        step = ShapeRate(other.alpha - self.alpha, other.beta - self.beta)
-        return gamma_divergence(self._pair(), other._pair(), step)
-
-    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
-        return gamma_renyi(self._pair(), other._pair(), order)
-
-    def _pair(self) -> ShapeRate:
-        return ShapeRate(self.alpha, self.beta)
-
-    def _asymptotic_deviations(self) -> Self:
-        return type(self)(*gamma_deviations(self.alpha, self.beta), check=False)
 
     def mean(self) -> Float[Array, ""]:
         return self.alpha / self.beta

@@ -1,5 +1,7 @@
-"""The generalized inverse Gaussian law."""
+"""The generalized inverse Gaussian distribution."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, final
 
 import equinox as eqx
@@ -7,24 +9,56 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import Rule, as_floats, checked, is_concrete, scalars
+from normix_expfam._checks import (
+    Backend,
+    Rule,
+    array_namespace,
+    as_floats,
+    checked,
+    is_concrete,
+    scalars,
+)
+from normix_expfam._divergence import Divergences
 from normix_expfam._gig._api import gig_log_partition, gig_moments
 from normix_expfam._gig._density import log_density
 from normix_expfam._gig._divergence import divergence, entropy, variance_along
 from normix_expfam._gig._inversion import GIGSolution, GIGTarget, solve_gig, solve_target
 from normix_expfam._gig._jax import covariance
 from normix_expfam._gig._member import GIGMember
-from normix_expfam._gig._raw_moments import mode, standardised
+from normix_expfam._gig._raw_moments import mode, skewness_and_kurtosis
 from normix_expfam._gig._sampling import sample_gig
+from normix_expfam._information import Information
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
-from normix_expfam._status import Status, with_status
+from normix_expfam._status import Status
 
 _NAME = "GeneralizedInverseGaussian"
 
 
 def _is_rate(x: Array) -> Array:
     return (x >= 0) & (x < jnp.inf)
+
+
+def _parameters(theta: Any) -> tuple[Any, Any, Any]:
+    """(p, a, b) of θ."""
+    return theta[0] + 1, -2 * theta[2], -2 * theta[1]
+
+
+def _entropy(law: Any) -> Array:
+    return entropy(law.p, law.a, law.b)
+
+
+def _difference(_: Any, x: Array, y: Array) -> Array:
+    return divergence(_parameters(y), _parameters(x))
+
+
+def _variance_along(_: Any, theta: Array, delta: Array) -> Array:
+    return variance_along(theta, delta)
+
+
+def _free(law: Any) -> Any:
+    inside = jnp.ones((), bool), law.a > 0, law.b > 0
+    return eqx.tree_at(lambda law: (law.p, law.a, law.b), law, inside)
 
 
 @final
@@ -63,6 +97,14 @@ class GeneralizedInverseGaussian(GIGMember):
 
     eta_rule: ClassVar[str] = "satisfy E Y · E 1/Y > 1 and -log E 1/Y < E log Y < log E Y"
     gig_statistics: ClassVar[tuple[int, ...]] = (0, 1, 2)
+    boundaries: ClassVar[Mapping[Status, str]] = MappingProxyType({
+        Status.GAMMA_LIMIT: "b = 0, where it is Gamma(p, a/2)",
+        Status.INVERSE_GAMMA_LIMIT: "a = 0, where it is InverseGamma(-p, b/2)",
+    })  # fmt: skip
+    divergences: ClassVar[Divergences] = Divergences(
+        entropy=_entropy, difference=_difference, variance_along=_variance_along
+    )
+    information: ClassVar[Information] = Information(free=_free)
 
     p: Float[Array, ""]
     a: Float[Array, ""]
@@ -90,7 +132,7 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def from_natural(cls, theta: Float[Array, "3"]) -> Self:
-        return cls(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return cls(*_parameters(theta))
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
         return self.p, self.a, self.b
@@ -103,86 +145,69 @@ class GeneralizedInverseGaussian(GIGMember):
     def _statistics_of(x: Array) -> Float[Array, "3"]:
         return jnp.stack([jnp.log(x), 1 / x, x])
 
-    def _entropy(self) -> Float[Array, ""]:
-        return entropy(self.p, self.a, self.b)
-
-    @classmethod
-    def _bregman_by_difference(cls, x: Array, y: Array) -> Float[Array, ""]:
-        return divergence(*((at[0] + 1, -2 * at[2], -2 * at[1]) for at in (y, x)))
-
-    @classmethod
-    def _variance_along(cls, theta: Array, delta: Array) -> Float[Array, ""]:
-        return variance_along(theta, delta)
-
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         return log_density(self.p, self.a, self.b, x)
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "3"]) -> Float[Array, ""]:
-        return gig_log_partition(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return gig_log_partition(*_parameters(theta))
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "3"]) -> Float[Array, "3"]:
-        moments = gig_moments(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        moments = gig_moments(*_parameters(theta))
         return jnp.stack([moments.log_y, moments.inverse_y, moments.y])
 
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "3"]) -> Float[Array, "3 3"]:
-        return covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return covariance(*_parameters(theta))
 
     @classmethod
     def _log_partition_cpu(cls, theta: np.ndarray) -> float:
         from normix_expfam._gig import _cpu
 
-        return float(_cpu.log_partition(theta[0] + 1, -2 * theta[2], -2 * theta[1]))
+        return float(_cpu.log_partition(*_parameters(theta)))
 
     @classmethod
     def _grad_log_partition_cpu(cls, theta: np.ndarray) -> np.ndarray:
         from normix_expfam._gig import _cpu
 
-        moments = _cpu.moments(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        moments = _cpu.moments(*_parameters(theta))
         return np.array([moments.log_y, moments.inverse_y, moments.y])
 
     @classmethod
     def _hessian_log_partition_cpu(cls, theta: np.ndarray) -> np.ndarray:
         from normix_expfam._gig import _cpu
 
-        return _cpu.covariance(theta[0] + 1, -2 * theta[2], -2 * theta[1])
+        return _cpu.covariance(*_parameters(theta))
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, "3"]) -> Self:
-        return cls._solve_expectation(eta)[0]
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        if backend == "cpu":
+            from normix_expfam._gig import _cpu
+
+            found, status = _cpu.solve(eta)
+            return cls(*found, check=False), jnp.asarray(status, jnp.int32)
+        return cls._of_solution(solve_gig(eta))
 
     @classmethod
-    def _solve_expectation(cls, eta: Float[Array, "3"]) -> tuple[Self, Int[Array, ""]]:
-        return cls._solved(solve_gig(eta))
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        upper = array_namespace(backend).log1p(data.excess) - data.log_gap
+        if backend == "cpu":
+            from normix_expfam._gig import _cpu
 
-    @classmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        upper = jnp.log1p(data.excess) - data.log_gap
+            gaps = data.log_gap, upper
+            found, status = _cpu.solve_gaps(data.mean, data.inverse_mean, *gaps)
+            return cls(*found, check=False), jnp.asarray(status, jnp.int32)
         # sums over data have a relative error
         noise = jnp.finfo(upper.dtype).eps * (data.log_gap + upper) / 2
         target = GIGTarget(data.mean, data.inverse_mean, data.log_gap, upper, noise)
-        return cls._solved(solve_target(target))
+        return cls._of_solution(solve_target(target))
 
     @classmethod
-    def _from_spread_cpu(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
-        from normix_expfam._gig import _cpu
-
-        gaps = data.log_gap, np.log1p(data.excess) - data.log_gap
-        return with_status(cls(*_cpu.solve_gaps(data.mean, data.inverse_mean, *gaps)))
-
-    @classmethod
-    def _solved(cls, solution: GIGSolution) -> tuple[Self, Int[Array, ""]]:
+    def _of_solution(cls, solution: GIGSolution) -> tuple[Self, Int[Array, ""]]:
         lost = solution.status == int(Status.MAX_ITER)
         p = jnp.where(lost, jnp.nan, solution.p)
         return cls(p, solution.a, solution.b, check=False), solution.status
-
-    @classmethod
-    def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
-        from normix_expfam._gig import _cpu
-
-        return cls(*_cpu.solve(eta))
 
     @classmethod
     def solve_expectation(cls, eta: ArrayLike) -> GIGSolution:
@@ -192,10 +217,6 @@ class GeneralizedInverseGaussian(GIGMember):
         """
         return solve_gig(*as_floats(f"{cls.__name__}.solve_expectation", eta=eta))
 
-    def _free_parameters(self) -> Self:
-        inside = jnp.ones((), bool), self.a > 0, self.b > 0
-        return eqx.tree_at(lambda law: (law.p, law.a, law.b), self, inside)
-
     def mean(self) -> Float[Array, ""]:
         return gig_moments(self.p, self.a, self.b).y
 
@@ -203,10 +224,10 @@ class GeneralizedInverseGaussian(GIGMember):
         return covariance(self.p, self.a, self.b)[2, 2]
 
     def skewness(self) -> Float[Array, ""]:
-        return standardised(self.p, self.a, self.b)[0]
+        return skewness_and_kurtosis(self.p, self.a, self.b)[0]
 
     def kurtosis(self) -> Float[Array, ""]:
-        return standardised(self.p, self.a, self.b)[1]
+        return skewness_and_kurtosis(self.p, self.a, self.b)[1]
 
     def mode(self) -> Float[Array, ""]:
         return mode(self.p, self.a, self.b)

@@ -1,4 +1,4 @@
-"""The inverse gamma law."""
+"""The inverse gamma distribution."""
 
 from typing import Any, ClassVar, Self, final
 
@@ -7,25 +7,42 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import positive_scalars
+from normix_expfam._checks import Backend, array_namespace, positive_scalars
+from normix_expfam._divergence import Divergences
 from normix_expfam._gamma import (
-    ShapeRate,
+    GAMMA_DIVERGENCES,
+    GAMMA_INFORMATION,
+    fit_gamma,
+    fit_gamma_to_gap,
     gamma_covariance,
-    gamma_deviations,
-    gamma_divergence,
-    gamma_entropy,
     gamma_log_partition,
     gamma_mean,
-    gamma_renyi,
-    gamma_shape,
     inverse_gamma_log_density,
-    jensen_gap,
 )
 from normix_expfam._gig._member import GIGMember
+from normix_expfam._information import Information
 from normix_expfam._manual_axes import varying_like
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._status import with_status
+
+
+def _mirror(rows: Array) -> Array:
+    """Of log Y = -log X in place of log X."""
+    return jnp.stack([-rows[0], rows[1]])
+
+
+def _mean(law: Any) -> Array:
+    return _mirror(GAMMA_INFORMATION.mean(law))
+
+
+def _covariance(law: Any) -> Array:
+    return _mirror(_mirror(GAMMA_INFORMATION.covariance(law)).T)
+
+
+def _entropy(law: Any) -> Array:
+    # log Y = -log X for X = 1/Y
+    return GAMMA_DIVERGENCES.entropy(law) + 2 * _mean(law)[0]
 
 
 @final
@@ -56,6 +73,10 @@ class InverseGamma(GIGMember):
 
     eta_rule: ClassVar[str] = "satisfy -log E 1/Y < E log Y, both finite"
     gig_statistics: ClassVar[tuple[int, ...]] = (0, 1)
+    divergences: ClassVar[Divergences] = GAMMA_DIVERGENCES._replace(entropy=_entropy)
+    information: ClassVar[Information] = GAMMA_INFORMATION._replace(
+        mean=_mean, covariance=_covariance
+    )
 
     alpha: Float[Array, ""]
     beta: Float[Array, ""]
@@ -90,11 +111,11 @@ class InverseGamma(GIGMember):
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2"]:
-        return _mirrored(gamma_mean(-theta[0] - 1, -theta[1]))
+        return _mirror(gamma_mean(-theta[0] - 1, -theta[1]))
 
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2 2"]:
-        return _mirrored(_mirrored(gamma_covariance(-theta[0] - 1, -theta[1])).T)
+        return _mirror(_mirror(gamma_covariance(-theta[0] - 1, -theta[1])).T)
 
     @classmethod
     def _log_partition_cpu(cls, theta: np.ndarray) -> float:
@@ -116,41 +137,17 @@ class InverseGamma(GIGMember):
         return _cpu_gamma.covariance(-theta[0] - 1, -theta[1]) * np.outer(sign, sign)
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
-        alpha = gamma_shape(jensen_gap(jnp.log(eta[1]), -eta[0]))
-        return cls(alpha, alpha / eta[1], check=False)
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        return with_status(cls(*fit_gamma(eta[1], -eta[0], backend), check=False))
 
     @classmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
         # log E 1/Y + E log Y
-        alpha = gamma_shape(jnp.log1p(data.excess) - data.log_gap)
-        return with_status(cls(alpha, alpha / data.inverse_mean, check=False))
+        gap = array_namespace(backend).log1p(data.excess) - data.log_gap
+        return with_status(cls(*fit_gamma_to_gap(data.inverse_mean, gap, backend), check=False))
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         return inverse_gamma_log_density(self.alpha, self.beta, x)
-
-    def _mean(self) -> Float[Array, "2"]:
-        return _mirrored(gamma_mean(self.alpha, self.beta))
-
-    def _information(self) -> Float[Array, "2 2"]:
-        return _mirrored(_mirrored(gamma_covariance(self.alpha, self.beta)).T)
-
-    def _entropy(self) -> Float[Array, ""]:
-        # log Y = -log X for X = 1/Y
-        return gamma_entropy(self.alpha, self.beta) + 2 * self._mean()[0]
-
-    def _kl(self, other: Self) -> Float[Array, ""]:
-        step = ShapeRate(other.alpha - self.alpha, other.beta - self.beta)
-        return gamma_divergence(self._pair(), other._pair(), step)
-
-    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
-        return gamma_renyi(self._pair(), other._pair(), order)
-
-    def _pair(self) -> ShapeRate:
-        return ShapeRate(self.alpha, self.beta)
-
-    def _asymptotic_deviations(self) -> Self:
-        return type(self)(*gamma_deviations(self.alpha, self.beta), check=False)
 
     def _beyond(self, order: float) -> tuple[Array, Array]:
         """Whether E Y^order is finite, and α - order, which is 1 where it is not."""
@@ -191,8 +188,3 @@ class InverseGamma(GIGMember):
     def from_scipy(cls, frozen: Any) -> Self:
         _, found = parameters_without_location("InverseGamma.from_scipy", frozen, "invgamma")
         return cls(found["a"], found["scale"])
-
-
-def _mirrored(rows: Array) -> Array:
-    """Of log Y = -log X in place of log X."""
-    return jnp.stack([-rows[0], rows[1]])

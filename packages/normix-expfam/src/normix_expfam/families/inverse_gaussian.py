@@ -1,23 +1,25 @@
-"""The inverse Gaussian law."""
+"""The inverse Gaussian distribution."""
 
-import math
 from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import positive_scalars
-from normix_expfam._divergence import mixed
-from normix_expfam._gig._api import gig_moments
+from normix_expfam._checks import Backend, array_namespace, positive_scalars
+from normix_expfam._divergence import Divergences
 from normix_expfam._gig._member import GIGMember
 from normix_expfam._gig._sampling import sample_gig
-from normix_expfam._kl_term import kl_term
-from normix_expfam._positive import interior_point, log_indicator
+from normix_expfam._information import Information
+from normix_expfam._inverse_gaussian import (
+    INVERSE_GAUSSIAN_DIVERGENCES,
+    INVERSE_GAUSSIAN_INFORMATION,
+    inverse_gaussian_covariance,
+    inverse_gaussian_log_kernel,
+)
+from normix_expfam._positive_support import interior_point, log_indicator
 from normix_expfam._sample_spread import Spread
 from normix_expfam._scipy import parameters_without_location
 from normix_expfam._status import with_status
-from normix_expfam._stirling import LOG_2PI
 
 
 @final
@@ -48,6 +50,8 @@ class InverseGaussian(GIGMember):
 
     eta_rule: ClassVar[str] = "satisfy E Y > 0 and E 1/Y > 1 / E Y, both finite"
     gig_statistics: ClassVar[tuple[int, ...]] = (1, 2)
+    divergences: ClassVar[Divergences] = INVERSE_GAUSSIAN_DIVERGENCES
+    information: ClassVar[Information] = INVERSE_GAUSSIAN_INFORMATION
 
     mu: Float[Array, ""]
     lam: Float[Array, ""]
@@ -79,68 +83,15 @@ class InverseGaussian(GIGMember):
         return log_indicator(x) - 1.5 * jnp.log(interior_point(x))
 
     @classmethod
-    def _from_spread(cls, data: Spread) -> tuple[Self, Int[Array, ""]]:
+    def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:
         # 1/λ = E 1/Y - 1 / E Y
+        xp = array_namespace(backend)
         varied = data.excess > 0
-        lam = jnp.where(varied, data.mean / jnp.where(varied, data.excess, 1.0), jnp.nan)
-        return with_status(cls(data.mean, jnp.where(lam > 0, lam, jnp.nan), check=False))
+        lam = xp.where(varied, data.mean / xp.where(varied, data.excess, 1.0), xp.nan)
+        return with_status(cls(data.mean, xp.where(lam > 0, lam, xp.nan), check=False))
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
-        # roots first: λ/x and μ² need not be numbers where their quotient is one
-        depth = jnp.sqrt(self.lam) / jnp.sqrt(x) * (x - self.mu) / self.mu
-        return (jnp.log(self.lam) - LOG_2PI - depth * depth) / 2
-
-    def _mean_log_base(self) -> Float[Array, ""]:
-        return -1.5 * self._mean_log()
-
-    def _mean_log(self) -> Float[Array, ""]:
-        """E log Y, with that of Y/μ ~ GIG(-1/2, φ, φ), φ = λ/μ."""
-        phi = self.lam / self.mu
-        # E log(Y/λ) differs from its limit at φ = 0, Y = λ/χ², by O(φ log φ)
-        small = phi < jnp.finfo(phi.dtype).tiny ** 0.5
-        safe = jnp.where(small, 1.0, phi)
-        scaled = gig_moments(jnp.full_like(phi, -0.5), safe, safe).log_y
-        limit = jnp.log(self.lam) + (float(np.euler_gamma) + math.log(2))
-        return jnp.where(small, limit, jnp.log(self.mu) + scaled)
-
-    def _mean(self) -> Float[Array, "2"]:
-        return jnp.stack([1 / self.mu + 1 / self.lam, self.mu])
-
-    def _information(self) -> Float[Array, "2 2"]:
-        return _covariance(self.mu, self.lam)
-
-    def _entropy(self) -> Float[Array, ""]:
-        # E λ (Y-μ)² / (μ² Y) = 1
-        return (1 + LOG_2PI - jnp.log(self.lam)) / 2 + 1.5 * self._mean_log()
-
-    def _kl(self, other: Self) -> Float[Array, ""]:
-        return self._renyi(other, jnp.ones_like(self.mu))
-
-    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
-        # in λ the divergence is that of -½ log λ; in the means it is the Jensen gap of λ/μ, the
-        # root of λ · λ/μ², as a quotient with its difference of squares
-        rest = 1 - order
-        apart = self.lam - other.lam
-        lam = other.lam + order * apart
-        phi, phi_other = self.lam / self.mu, other.lam / other.mu
-        slope = order * self.lam * (other.mu / self.mu) + rest * other.lam * (self.mu / other.mu)
-        inside = (lam > 0) & (slope > 0)
-        known = jnp.isfinite(lam) & jnp.isfinite(slope)
-        lam, slope = jnp.where(inside, lam, 1.0), jnp.where(inside, slope, 1.0)
-        half = jnp.full_like(lam, 0.5)
-
-        def term(end: Array, step: Array) -> Array:
-            return kl_term(half, end / lam / 2, step, lam, jnp.log(end) - jnp.log(lam))
-
-        spread = mixed(order, term(self.lam, rest * apart), term(other.lam, -order * apart))
-        gap = (other.mu - self.mu) / self.mu * ((other.mu - self.mu) / other.mu)
-        middle = jnp.sqrt(lam / self.mu) * jnp.sqrt(slope / other.mu)
-        shift = order * (phi / (middle + order * phi + rest * phi_other)) * phi_other * gap
-        return jnp.where(inside, spread + shift, jnp.where(known, jnp.inf, jnp.nan))
-
-    def _asymptotic_deviations(self) -> Self:
-        # the information in (μ, λ) is diagonal, λ/μ³ and 1/(2 λ²)
-        return type(self)(jnp.sqrt(self.var()), jnp.sqrt(2.0) * self.lam, check=False)
+        return inverse_gaussian_log_kernel(self, x)
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, "2"]) -> Float[Array, ""]:
@@ -155,16 +106,17 @@ class InverseGaussian(GIGMember):
     @classmethod
     def _hessian_log_partition(cls, theta: Float[Array, "2"]) -> Float[Array, "2 2"]:
         roots = jnp.sqrt(-theta)
-        return _covariance(roots[0] / roots[1], -2 * theta[0])
+        return inverse_gaussian_covariance(roots[0] / roots[1], -2 * theta[0])
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, "2"]) -> Self:
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        xp = array_namespace(backend)
         excess = eta[0] - 1 / eta[1]
         # an excess that is rounding, as for constant data, determines nothing
-        least = 4 * jnp.finfo(eta.dtype).eps * eta[0]
-        attained = (excess > least) & (excess < jnp.inf) & (eta[1] > 0)
-        lam = 1 / jnp.where(attained, excess, 1.0)
-        return cls(eta[1], jnp.where(attained, lam, jnp.nan), check=False)
+        least = 4 * xp.finfo(eta.dtype).eps * eta[0]
+        attained = (excess > least) & (excess < xp.inf) & (eta[1] > 0)
+        lam = 1 / xp.where(attained, excess, 1.0)
+        return with_status(cls(eta[1], xp.where(attained, lam, xp.nan), check=False))
 
     def mean(self) -> Float[Array, ""]:
         return self.mu
@@ -194,10 +146,3 @@ class InverseGaussian(GIGMember):
     def from_scipy(cls, frozen: Any) -> Self:
         _, found = parameters_without_location("InverseGaussian.from_scipy", frozen, "invgauss")
         return cls(found["mu"] * found["scale"], found["scale"])
-
-
-def _covariance(mu: Array, lam: Array) -> Array:
-    """Cov (1/Y, Y), shape (2, 2)."""
-    cross = -mu / lam
-    rows = ([1 / lam / mu + 2 / lam / lam, cross], [cross, mu / lam * mu * mu])
-    return jnp.stack([jnp.stack(row) for row in rows])

@@ -1,19 +1,25 @@
-"""The multivariate normal law."""
+"""The multivariate normal distribution."""
 
 from typing import Any, ClassVar, Self, final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from normix_expfam._checks import Backend, Rule, as_floats, checked, require
-from normix_expfam._divergence import renyi
+from normix_expfam._checks import Backend, Rule, array_namespace, as_floats, checked, require
+from normix_expfam._divergence import Divergences
 from normix_expfam._family import ExponentialFamily
-from normix_expfam._kl_term import kl_term
-from normix_expfam._sample_spread import binary_unit
-from normix_expfam._status import Status
+from normix_expfam._information import Information
+from normix_expfam._normal import (
+    NORMAL_DIVERGENCES,
+    NORMAL_INFORMATION,
+    cholesky,
+    fit_normal,
+    normal_log_base,
+    solve_lower,
+)
+from normix_expfam._status import Status, with_status
 
 
 @final
@@ -46,6 +52,8 @@ class MultivariateNormal(ExponentialFamily):
 
     event_ndim: ClassVar[int] = 1
     eta_rule: ClassVar[str] = "have E x xᵀ - E x E xᵀ positive definite, all finite"
+    divergences: ClassVar[Divergences] = NORMAL_DIVERGENCES
+    information: ClassVar[Information] = NORMAL_INFORMATION
 
     mu: Float[Array, " d"]
     L_Sigma: Float[Array, "d d"]
@@ -90,15 +98,15 @@ class MultivariateNormal(ExponentialFamily):
 
     def natural_params(self) -> Float[Array, " k"]:
         precision = _inverse_from_factor(self.L_Sigma)
-        linear = _solve_lower(self.L_Sigma, _solve_lower(self.L_Sigma, self.mu), transpose=True)
-        return jnp.concatenate([linear, -_packed(precision)])
+        linear = solve_lower(self.L_Sigma, solve_lower(self.L_Sigma, self.mu), transpose=True)
+        return jnp.concatenate([linear, -_pack(precision)])
 
     @classmethod
     def from_natural(cls, theta: Float[Array, " k"]) -> Self:
         linear, precision = _parts(theta)
         # Σ⁻¹ = R Rᵀ with R upper triangular gives L = R⁻ᵀ, lower triangular
         upper = jnp.linalg.cholesky(precision[::-1, ::-1])[::-1, ::-1]
-        factor = _solve_lower(upper.T, jnp.eye(linear.shape[0], dtype=theta.dtype))
+        factor = solve_lower(upper.T, jnp.eye(linear.shape[0], dtype=theta.dtype))
         return cls(factor @ (factor.T @ linear), factor)
 
     @staticmethod
@@ -108,7 +116,7 @@ class MultivariateNormal(ExponentialFamily):
 
     @staticmethod
     def _log_base_of(x: Array) -> Float[Array, ""]:
-        base = jnp.where(jnp.all(jnp.isfinite(x)), _log_base(x.shape[0]), -jnp.inf)
+        base = jnp.where(jnp.all(jnp.isfinite(x)), normal_log_base(x.shape[0]), -jnp.inf)
         return jnp.where(jnp.any(jnp.isnan(x)), jnp.nan, base).astype(x.dtype)
 
     @staticmethod
@@ -116,46 +124,14 @@ class MultivariateNormal(ExponentialFamily):
         return jnp.where(jnp.isfinite(x), x, 0.0)
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
-        whitened = _solve_lower(self.L_Sigma, x - self.mu)
+        whitened = solve_lower(self.L_Sigma, x - self.mu)
         return -(whitened @ whitened) / 2 - jnp.sum(jnp.log(jnp.diagonal(self.L_Sigma)))
-
-    def _mean_log_base(self) -> Float[Array, ""]:
-        return jnp.asarray(_log_base(self.mu.shape[0]), self.mu.dtype)
-
-    def _entropy(self) -> Float[Array, ""]:
-        d = self.mu.shape[0]
-        return d / 2 - _log_base(d) + jnp.sum(jnp.log(jnp.diagonal(self.L_Sigma)))
-
-    def _kl(self, other: Self) -> Float[Array, ""]:
-        # with Σ = L'(I + E)(I + E)ᵀL'ᵀ, from the lower triangular E = L'⁻¹(L - L')
-        shift, apart = self._seen_from(other)
-        diagonal = jnp.diagonal(apart)
-        # squares of the pivots 1 + e against their logarithms
-        pivots = 1 + diagonal
-        ones = jnp.ones_like(pivots)
-        spread = kl_term(ones, pivots**2, diagonal * (1 + pivots), ones, 2 * jnp.log(pivots))
-        return (shift @ shift + jnp.sum(jnp.tril(apart, -1) ** 2) + jnp.sum(spread)) / 2
-
-    def _renyi(self, other: Self, order: Array) -> Float[Array, ""]:
-        # where the other is standard normal, means are not large beside spreads
-        shift, apart = self._seen_from(other)
-        eye = jnp.eye(shift.shape[0], dtype=shift.dtype)
-        law = type(self)(shift, eye + apart, check=False).natural_params()
-        standard = type(self)(jnp.zeros_like(shift), eye, check=False).natural_params()
-        return renyi(type(self), law, standard, order)
-
-    def _seen_from(self, other: Self) -> tuple[Array, Array]:
-        """L'⁻¹(μ - μ') and L'⁻¹(L - L') for the other's μ' and L'."""
-        return (
-            _solve_lower(other.L_Sigma, self.mu - other.mu),
-            _solve_lower(other.L_Sigma, self.L_Sigma - other.L_Sigma),
-        )
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
         linear, precision = _parts(theta)
         factor = jnp.linalg.cholesky(precision)
-        half = _solve_lower(factor, linear)
+        half = solve_lower(factor, linear)
         return half @ half / 2 - jnp.sum(jnp.log(jnp.diagonal(factor)))
 
     @classmethod
@@ -167,48 +143,18 @@ class MultivariateNormal(ExponentialFamily):
         return jnp.concatenate([mu, (cov + jnp.outer(mu, mu))[rows, columns]])
 
     @classmethod
-    def _from_expectation(cls, eta: Float[Array, " k"]) -> Self:
+    def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
+        xp = array_namespace(backend)
         d = _dimension(eta.shape[0])
         mu = eta[:d]
-        second = _symmetric(eta[d:], d)
-        return cls(mu, jnp.linalg.cholesky(second - jnp.outer(mu, mu)), check=False)
+        cov = _symmetric(eta[d:], d) - xp.outer(mu, mu)
+        return with_status(cls(mu, cholesky(cov, xp), check=False))
 
     @classmethod
     def _fit(cls, x: Array, weights: Array | None, backend: Backend) -> tuple[Self, Int[Array, ""]]:
-        # about the mean: E x xᵀ - μ μᵀ cancels where the mean is large beside the spread
-        xp: Any = np if backend == "cpu" else jnp
-        x = xp.asarray(x)
-        share = xp.full_like(x[:, 0], 1 / x.shape[0])
-        if weights is not None:
-            share = xp.asarray(weights) / xp.sum(xp.asarray(weights))
-        mu = share @ x
-        centred = x - mu[None, :]
-        # products of columns need not be numbers in the units of the data
-        unit = binary_unit(xp.max(xp.abs(centred), axis=0), xp)
-        centred = centred / unit[None, :]
-        cov = (centred * share[:, None]).T @ centred
-        factor = jnp.linalg.cholesky(jnp.asarray(cov))
-        # rounding leaves a pivot of a singular matrix positive
-        eps, pivots = jnp.finfo(factor.dtype).eps, jnp.diagonal(factor)
-        spread, d = jnp.sqrt(jnp.diagonal(jnp.asarray(cov))), x.shape[1]
-        regular = jnp.all(pivots > 4 * jnp.sqrt(d * eps) * spread)
-        regular &= jnp.all(pivots > 16 * eps * jnp.abs(jnp.asarray(mu / unit)))
-        regular &= jnp.asarray(xp.sum(share > 0) > d)
-        found = jnp.where(regular, int(Status.CONVERGED), int(Status.INFEASIBLE))
-        factor = jnp.where(regular, jnp.asarray(unit)[:, None] * factor, jnp.nan)
-        return cls(jnp.asarray(mu), factor, check=False), found.astype(jnp.int32)
-
-    def _free_parameters(self) -> Self:
-        free = jnp.ones(self.mu.shape, bool), jnp.tril(jnp.ones(self.L_Sigma.shape, bool))
-        return eqx.tree_at(lambda law: (law.mu, law.L_Sigma), self, free)
-
-    def _asymptotic_deviations(self) -> Self:
-        # √n L⁻¹(Σ̂ - Σ)L⁻ᵀ tends to a symmetric W with independent entries of variance 1, and 2 on
-        # the diagonal; then √n (L̂ - L) = L Φ(W), Φ the lower triangle with its diagonal halved
-        squares = self.L_Sigma**2
-        from_here_on = jnp.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
-        found = jnp.sqrt(jnp.sum(squares, axis=1)), jnp.sqrt(from_here_on - squares / 2)
-        return eqx.tree_at(lambda law: (law.mu, law.L_Sigma), self, found)
+        mu, factor, regular = fit_normal(x, weights, backend)
+        status = jnp.where(regular, int(Status.CONVERGED), int(Status.INFEASIBLE))
+        return cls(mu, factor, check=False), status.astype(jnp.int32)
 
     def mean(self) -> Float[Array, " d"]:
         """μ, shape (d,)."""
@@ -228,7 +174,7 @@ class MultivariateNormal(ExponentialFamily):
         return jnp.broadcast_to(self.mu, noise.shape) + noise @ self.L_Sigma.T
 
     def to_scipy(self) -> Any:
-        """The same law as scipy.stats.multivariate_normal."""
+        """The same distribution as scipy.stats.multivariate_normal."""
         from scipy import stats
 
         return stats.multivariate_normal(np.asarray(self.mu), np.asarray(self.cov()))
@@ -255,10 +201,6 @@ def _is_covariance(matrix: Array) -> Array:
     return symmetric & jnp.all(jnp.isfinite(jnp.linalg.cholesky(matrix)))
 
 
-def _log_base(d: int) -> float:
-    return -d / 2 * float(np.log(2 * np.pi))
-
-
 def _dimension(length: int) -> int:
     """d from the length d + d (d + 1) / 2 of θ."""
     return round(((9 + 8 * length) ** 0.5 - 3) / 2)
@@ -272,7 +214,7 @@ def _symmetric(packed: Array, d: int) -> Array:
     return packed[index]
 
 
-def _packed(matrix: Array) -> Array:
+def _pack(matrix: Array) -> Array:
     """The lower entries of a matrix, the diagonal halved."""
     rows, columns = np.tril_indices(matrix.shape[0])
     return matrix[rows, columns] * jnp.asarray(np.where(rows == columns, 0.5, 1.0), matrix.dtype)
@@ -285,14 +227,7 @@ def _parts(theta: Array) -> tuple[Array, Array]:
     return theta[:d], -half - jnp.diag(jnp.diagonal(half))
 
 
-def _solve_lower(factor: Array, rhs: Array, *, transpose: bool = False) -> Array:
-    solved: Array = jax.scipy.linalg.solve_triangular(
-        factor, rhs, lower=True, trans=1 if transpose else 0
-    )
-    return solved
-
-
 def _inverse_from_factor(factor: Array) -> Array:
     """(L Lᵀ)⁻¹."""
-    root = _solve_lower(factor, jnp.eye(factor.shape[0], dtype=factor.dtype))
+    root = solve_lower(factor, jnp.eye(factor.shape[0], dtype=factor.dtype))
     return root.T @ root

@@ -35,7 +35,7 @@ from ._distribution import check_distribution, check_moments
 from ._divergences import check_divergences
 from ._domain import check_domain
 from ._evaluation import check_single_precision, check_transformations
-from ._facts import describe, errors_named, floating_leaves, points
+from ._facts import describe, floating_leaves, name_errors, points
 from ._inverse import (
     check_deviations,
     check_inverse,
@@ -147,7 +147,7 @@ def check_family(
         single_precision_rtol=single_precision_rtol,
     )
     for law in _laws(dist, held):
-        with errors_named(dist, law.func.__name__):
+        with name_errors(dist, law.func.__name__):
             law()
 
 
@@ -180,7 +180,7 @@ def _laws(dist: Any, held: _Held) -> Iterator[partial[None]]:
             yield partial(check_inverse_cpu, dist, rtol=held.rtol)
     if not traced:
         return
-    with errors_named(dist, "sample"):
+    with name_errors(dist, "sample"):
         x = points(dist, held.key, _DRAWS, sampler=held.sampler)
     yield from _laws_of_the_density(dist, held, x)
     yield from _laws_of_estimates(dist, held, x)

@@ -21,7 +21,7 @@ def check_divergences(dist: ExponentialFamily, x: Array, *, rtol: float = 1e-8) 
     of η; Rényi's divergence tends to it at order 1 and is -2 log(1 - H²) at order 1/2.
     """
     other = type(dist).fit_mle(x)
-    see = "_log_partition_from_theta, _grad_log_partition, _hessian_log_partition"
+    see = "divergences, _log_partition_from_theta, _grad_log_partition, _hessian_log_partition"
     mine, theirs = facts_of(dist), facts_of(other)
     magnitude = mine.magnitude + theirs.magnitude
     family = type(dist)

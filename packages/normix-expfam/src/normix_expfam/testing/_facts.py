@@ -96,7 +96,7 @@ def log_prob(dist: ExponentialFamily, x: ArrayLike) -> Array:
 def points(dist: Any, key: Array, n: int, *, sampler: bool = True) -> Array:
     """n draws, or where there is no sampler n times the same point of the support."""
     if sampler:
-        return sampled(dist, key, n)
+        return draw(dist, key, n)
     if dist.event_ndim > 0:
         raise ValueError(
             f"check_family: sampler must be True for {type(dist).__name__}, whose observations "
@@ -106,7 +106,7 @@ def points(dist: Any, key: Array, n: int, *, sampler: bool = True) -> Array:
 
 
 @eqx.filter_jit
-def sampled(dist: Any, key: Array, n: int) -> Array:
+def draw(dist: Any, key: Array, n: int) -> Array:
     return jnp.asarray(dist.sample(key, (n,)))
 
 
@@ -139,7 +139,7 @@ def require_holds(dist: ExponentialFamily, law: str, condition: Any, got: Any, s
 
 
 @contextmanager
-def errors_named(dist: ExponentialFamily, law: str) -> Iterator[None]:
+def name_errors(dist: ExponentialFamily, law: str) -> Iterator[None]:
     """What a member of the family raises becomes an AssertionError that names it."""
     try:
         yield

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from normix_expfam._family import ExponentialFamily
-from normix_expfam._mle import deviations_from_information
+from normix_expfam._information import invert_information
 from normix_expfam._status import Status
 
 from ._facts import facts_of, log_prob, require_close, require_holds
@@ -23,7 +23,7 @@ _FOUND = (
 def check_inverse(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     """η -> θ -> η returns η, and there is no θ for an η of nan."""
     facts, family = facts_of(dist), type(dist)
-    see = "_from_expectation, _solve_expectation, interior_theta, _log_partition_from_theta"
+    see = "_solve_expectation, interior_theta, _log_partition_from_theta"
     back = family.from_expectation(facts.eta, throw=False)
     parameters = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(back)])
     require_holds(dist, "eta -> theta is found", np.isfinite(parameters), parameters, see)
@@ -41,7 +41,7 @@ def check_inverse_cpu(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
     reached = theta @ facts.eta - np.asarray(found.log_partition())
     best = facts.theta @ facts.eta - facts.psi
     require_close(dist, "likelihood of eta -> theta on the CPU", reached, best,
-                  rtol * facts.magnitude, "_from_expectation_cpu")  # fmt: skip
+                  rtol * facts.magnitude, "_solve_expectation")  # fmt: skip
 
 
 def check_inverse_derivative(dist: ExponentialFamily, *, rtol: float = 1e-6) -> None:
@@ -58,13 +58,13 @@ def check_inverse_derivative(dist: ExponentialFamily, *, rtol: float = 1e-6) -> 
     condition = float(np.linalg.cond(correlation))
     require_close(dist, "dtheta/deta = inverse of the hessian hook", product,
                   np.eye(facts.theta.size), rtol + 1e3 * np.finfo(np.float64).eps * condition,
-                  "_from_expectation, _solve_expectation")  # fmt: skip
+                  "_solve_expectation")  # fmt: skip
 
 
 @partial(jax.jit, static_argnums=0)
 def _theta_by_eta(family: type[ExponentialFamily], eta: Array) -> tuple[Array, Array]:
     def theta(at: Array) -> tuple[Array, Array]:
-        law, status = family._solve_expectation(at)
+        law, status = family._solve_expectation(at, "jax")
         return law.natural_params(), status
 
     return jax.jacrev(theta, has_aux=True)(eta)
@@ -93,7 +93,7 @@ def check_mle(
     eta = np.asarray(family.sufficient_statistics(x)).mean(axis=0)
     if status == Status.CONVERGED:
         require_close(dist, "eta of the MLE = mean of t over the data", facts.eta, eta,
-                      rtol * facts.rms, "_fit, _from_expectation")  # fmt: skip
+                      rtol * facts.rms, "_fit, _solve_expectation")  # fmt: skip
     values = np.asarray(log_prob(law, x))
     magnitude = 1 + np.abs(values).sum()
     rounding = 64 * np.finfo(np.float64).eps * (magnitude + x.shape[0] * facts.magnitude)
@@ -102,7 +102,7 @@ def check_mle(
     before = np.asarray(log_prob(dist, x)).sum()
     require_holds(dist, "the MLE is at least as likely as the law of the data",
                   values.sum() >= before - rtol * magnitude, (values.sum(), before),
-                  "_fit, _from_expectation")  # fmt: skip
+                  "_fit, _solve_expectation")  # fmt: skip
     weights = 1.0 + np.arange(x.shape[0]) % 3
     others = [
         ("MLE with equal weights = MLE", family.fit_mle(x, np.full(x.shape[0], 2.0), throw=False)),
@@ -131,12 +131,12 @@ def check_deviations(dist: ExponentialFamily, *, rtol: float = 1e-6) -> None:
 
     J = ∂θ/∂classical. Parameters that are not free move none.
     """
-    facts = facts_of(dist)
+    facts, information = facts_of(dist), dist.information
     flat, unflatten = jax.flatten_util.ravel_pytree(dist)
-    free = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(dist._free_parameters())])
+    free = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(information.free(dist))])
     require_holds(dist, "free parameters are booleans, one of each parameter",
                   free.shape == flat.shape and free.dtype == bool, free,
-                  "_free_parameters")  # fmt: skip
+                  "information.free")  # fmt: skip
     jacobian = np.asarray(jax.jacfwd(lambda at: unflatten(at).natural_params())(flat))
     jacobian = jacobian * facts.sd[:, None]
     length = np.linalg.norm(jacobian, axis=0)
@@ -145,12 +145,12 @@ def check_deviations(dist: ExponentialFamily, *, rtol: float = 1e-6) -> None:
     require_holds(dist, "free parameters determine theta, each in its own way",
                   own == rank == free.sum(),
                   f"{free.sum()} of them, that move {own} of {rank} directions",
-                  "_free_parameters, natural_params")  # fmt: skip
+                  "information.free, natural_params")  # fmt: skip
     found, expected = (
         np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(law)])
-        for law in (dist._asymptotic_deviations(), deviations_from_information(dist))
+        for law in (information.deviations(dist), invert_information(dist))
     )
     condition = np.linalg.cond(facts.fisher / facts.sd_sd)
     allowed = rtol + 64 * np.finfo(np.float64).eps * condition
     require_close(dist, "standard errors are those of the Fisher information", found[free],
-                  expected[free], allowed * expected[free], "_asymptotic_deviations")  # fmt: skip
+                  expected[free], allowed * expected[free], "information.deviations")  # fmt: skip

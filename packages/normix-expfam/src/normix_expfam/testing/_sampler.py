@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from normix_expfam._family import ExponentialFamily
 
-from ._facts import facts_of, require_close, require_holds, sampled
+from ._facts import draw, facts_of, require_close, require_holds
 
 
 def check_sampler(dist: ExponentialFamily, key: Array, x: Array) -> None:
@@ -30,7 +30,7 @@ def check_sampler(dist: ExponentialFamily, key: Array, x: Array) -> None:
         require_holds(dist, f"draws have the shape asked for, {name}",
                       got.shape == expected and x.ndim == 1 + dist.event_ndim, got.shape,
                       "sample, event_ndim")  # fmt: skip
-    again, other = sampled(dist, key, n), sampled(dist, jax.random.fold_in(key, 1), n)
+    again, other = draw(dist, key, n), draw(dist, jax.random.fold_in(key, 1), n)
     require_close(dist, "draws are those of their key", again, x, 0.0, "sample")
     share = float(np.mean(np.asarray(other) == np.asarray(x)))
     require_holds(dist, "draws of another key are others", share < 1, "the same", "sample")

@@ -36,6 +36,8 @@ def check_hessian(dist: ExponentialFamily, *, rtol: float = 1e-9) -> None:
                    facts.derivatives.jacobian, allowed, "_hessian_log_partition")  # fmt: skip
     require_close(dist, "hessian hook is symmetric", facts.fisher, facts.fisher.T, allowed * 1e-3,
                    "_hessian_log_partition")  # fmt: skip
+    require_close(dist, "Fisher information = hessian hook", dist.fisher_information(),
+                   facts.fisher, allowed, "information.covariance")  # fmt: skip
     correlation = facts.fisher / facts.sd_sd
     least = float(np.linalg.eigvalsh(correlation)[0])
     require_holds(dist, "hessian hook is positive definite", least > 0,

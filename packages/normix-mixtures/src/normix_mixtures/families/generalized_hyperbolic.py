@@ -1,11 +1,19 @@
 """The generalized hyperbolic family: Y ~ GIG(p, a, b), limits included."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GeneralizedInverseGaussian, GIGMember, solve_gig, solve_gig_of_order
+from normix_expfam import (
+    GeneralizedInverseGaussian,
+    GIGMember,
+    Status,
+    solve_gig,
+    solve_gig_of_order,
+)
 from normix_expfam.internal import as_float
 from normix_mixtures._checks import prause_matrix, vector
 from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
@@ -20,6 +28,10 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
     """f(x, y) with Y ~ GIG(p, a, b), its gamma and inverse gamma limits included."""
 
     subordinator_family: ClassVar[type[GIGMember]] = GeneralizedInverseGaussian
+    boundaries: ClassVar[Mapping[Status, str]] = MappingProxyType({
+        Status.GAMMA_LIMIT: "b = 0 of the subordinator, a gamma distribution",
+        Status.INVERSE_GAMMA_LIMIT: "a = 0 of the subordinator, an inverse gamma distribution",
+    })  # fmt: skip
 
     mu: Float[Array, " d"]
     gamma: Float[Array, " d"]
