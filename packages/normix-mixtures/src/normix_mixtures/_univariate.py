@@ -83,7 +83,8 @@ class UnivariateNormalMixture(UnivariateDistribution):
     def _with_subordinator(cls, mu: Array, gamma: Array, sigma: Array, law: GIGMember) -> Self:
         """With a distribution of Y that has been checked."""
         parts = mu, gamma, sigma
-        return cls(*check_normal_part(_NAME, parts, parts, check=True), *law.as_gig(), check=False)
+        mu, gamma, sigma = check_normal_part(_NAME, parts, parts, check=True)
+        return cls(mu, gamma, sigma, *law.as_gig(), check=False)
 
     def __repr__(self) -> str:
         return describe(self)
