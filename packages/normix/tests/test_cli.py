@@ -144,13 +144,14 @@ def fits(monkeypatch):
     )
 
     def fit_all(X, families, *, callback=None, **options):
-        outcome.calls.append((np.asarray(X), tuple(families), options))
+        rows = X.X
+        outcome.calls.append((np.asarray(rows), tuple(families), options))
         results = {}
         for name in families:
             if callback is not None:
                 callback(name, 3, outcome.log_likelihood[name])
             results[name] = _result(
-                name, np.shape(X)[1], outcome.log_likelihood[name], outcome.status[name]
+                name, rows.shape[1], outcome.log_likelihood[name], outcome.status[name]
             )
         return results
 

@@ -205,7 +205,7 @@ def _rank(result: EMResult[Any]) -> tuple[bool, float]:
 
 
 def fit_all(
-    X: ArrayLike,
+    X: ArrayLike | Rows,
     families: Sequence[str] | None = None,
     *,
     fitter: BatchEMFitter | None = None,

@@ -204,6 +204,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     data = _read(arguments.data)
     jax = _load_jax()
     from normix_fit import BatchEMFitter, fit_all, rank
+    from normix_fit.internal import trust_rows
     from normix_mixtures import FAMILIES
 
     if arguments.family not in (*FAMILIES, "all"):
@@ -223,7 +224,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     try:
         with progress_bar(families, max_iter) as tick:
             results = fit_all(
-                data.values,
+                trust_rows(data.values),
                 families,
                 callback=tick,
                 max_iter=max_iter,
