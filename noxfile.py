@@ -29,7 +29,7 @@ PARALLEL = ("-n", "auto", "--dist", "loadfile")
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
-WHEELS = ROOT / ".nox" / "wheels"
+WHEELS = ROOT / ".nox" / "built"  # not named like a session, whose environment it would be
 
 
 # ---------------------------------------------------------------------------------------------
