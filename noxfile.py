@@ -230,7 +230,8 @@ def docs(session: nox.Session) -> None:
         )
 
     # one kernel a core, which executes one tutorial after the other; examples run beside them
-    doctest = sphinx("doctest", "--define=nb_execution_mode=off")
+    unexecuted = ("--define=nb_execution_mode=off", "--define=suppress_warnings=myst-nb.lexer")
+    doctest = sphinx("doctest", *unexecuted)
     session.run(
         *("python", "tools/side_by_side.py", *sphinx("html", "--jobs=auto"), "//", *doctest),
         env=quick(session) | ON_CPU | cached(session),
