@@ -286,7 +286,9 @@ def test_bad_data(X, message):
 
 
 def test_unknown_family():
-    with pytest.raises(ValueError, match="family must be one of gh, nig, vg, ninvg, got 'normal'"):
+    with pytest.raises(
+        ValueError, match=f"family must be one of {', '.join(FAMILIES)}, got 'normal'"
+    ):
         fit(synthetic("heavy"), "normal")
 
 

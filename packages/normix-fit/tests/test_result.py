@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from normix_expfam import FitResult
 from normix_fit import EMResult, Status
 from normix_fit._result._em_result import message_for
 from normix_mixtures import GeneralizedHyperbolic, Held, NormalInverseGaussian, VarianceGamma
@@ -182,3 +183,12 @@ def test_a_fit_without_iterations_has_an_empty_picture():
     result = account(n_iter=0, log_likelihoods=np.array([-2.0]), param_changes=np.zeros(0))
     (axes,) = result.plot().axes
     assert len(axes.lines) == 0
+
+
+def test_a_result_is_one_of_the_kind_that_maximum_likelihood_gives():
+    """One protocol for fits of all packages."""
+    assert isinstance(account(), FitResult)
+    assert (
+        account(status=Status.UNBOUNDED).message != account(vg(), status=Status.UNBOUNDED).message
+    )
+    assert "nig or" not in account(status=Status.UNBOUNDED).message

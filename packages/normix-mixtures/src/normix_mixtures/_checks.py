@@ -54,6 +54,23 @@ def rows(
     return flat, x.shape[:-1]
 
 
+def finite_rows(owner: str, X: Any, d: int, dtype: Any) -> jax.Array:
+    """Finite observations of d components, shape (n, d).
+
+    Raises:
+        ValueError: for another shape, nan, or concrete rows with infinite cells.
+    """
+    (X,) = as_floats(owner, X=X)
+    require(X.ndim == 2 and X.shape[1] == d, owner, "X", f"have shape (n, {d})", X.shape,
+            "pass observations in rows")  # fmt: skip
+    X = rows(owner, X, d, dtype, name="X")[0]
+    if is_concrete(X):
+        bad = np.flatnonzero(~np.all(np.isfinite(X), axis=1))
+        require(bad.size == 0, owner, "X", "be finite", f"inf in row {bad[:1]}",
+                "drop or repair such rows")  # fmt: skip
+    return X
+
+
 def check_weights(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
     """One finite weight >= 0 per row of X, shape (n,) and of the dtype of X, or None.
 

@@ -8,21 +8,48 @@ s = L22⁻¹ γ2, X1 given X2 = x2 has Y | x2 ~ GIG(p - d2/2, a + |s|², b + |r|
 with the lower left and lower right blocks L12, L11 of L (Blæsild 1981, Biometrika 68, 251).
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from normix_expfam import GeneralizedInverseGaussian
+from normix_expfam.internal import is_concrete, require
 
+from ._checks import indices_of, vector
 from ._density import posterior
 from ._dispersion import DenseDispersion
 from ._joint import JointNormalMixture
 
+Parts = tuple[jax.Array, jax.Array, DenseDispersion, GeneralizedInverseGaussian]
+
 
 def conditional_parts(
-    joint: JointNormalMixture, given: np.ndarray, values: jax.Array
-) -> tuple[jax.Array, jax.Array, DenseDispersion, GeneralizedInverseGaussian]:
-    """μ, γ, dispersion and subordinator of the other components, in their order."""
+    owner: str, joint: JointNormalMixture, indices: Sequence[int], values: ArrayLike
+) -> Parts:
+    """μ, γ, dispersion and subordinator of the other components, in their order.
+
+    Raises:
+        ValueError: for indices or values that do not fit, nan, or where there is none; `owner`
+            stands before the message.
+    """
+    given = indices_of(owner, indices, joint.dimension)
+    require(given.size < joint.dimension, owner, "indices", "leave a component", indices,
+            "condition on fewer")  # fmt: skip
+    known = vector(owner, "values", values).astype(joint.mu.dtype)
+    require(known.shape == given.shape, owner, "values", f"have shape {given.shape}",
+            known.shape, "pass one value per index")  # fmt: skip
+    parts = _given(joint, given, known)
+    law = parts[-1]
+    if is_concrete(law.p, law.b):
+        require(np.asarray(law.b) > 0 or np.asarray(law.p) > 0, owner, "values",
+                "not be μ, where the density is infinite", known, "take other values")  # fmt: skip
+    return parts
+
+
+def _given(joint: JointNormalMixture, given: np.ndarray, values: jax.Array) -> Parts:
     d, k = joint.dimension, given.size
     order = np.concatenate([given, np.setdiff1d(np.arange(d), given)])
     L = joint.dispersion.transformed(jnp.asarray(np.eye(d)[order], joint.mu.dtype)).cholesky()

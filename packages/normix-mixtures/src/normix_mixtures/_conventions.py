@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import gig_moments
+from normix_expfam import GeneralizedInverseGaussian, gig_moments
 from normix_expfam.internal import Rule, as_floats, checked, is_concrete, require, scalars
 
 
@@ -118,3 +118,16 @@ def rates_of_prause(
                 f"beta is {beta}")  # fmt: skip
         require(np.asarray(delta) >= 0, owner, "delta", "be >= 0", delta, "it is √b")
     return jnp.maximum((alpha - beta) * (alpha + beta), 0.0), delta**2
+
+
+def mean_for_ghyp(owner: str, subordinator: GeneralizedInverseGaussian) -> jax.Array:
+    """E Y, by which Y is divided in ghyp's gauge E Y = 1.
+
+    Raises:
+        ValueError: if it is concrete and infinite.
+    """
+    mean = subordinator.mean()
+    if is_concrete(mean):
+        require(np.isfinite(mean), owner, "E Y", "be finite in the gauge E Y = 1", mean,
+                "with a = 0 that needs p < -1; pass λ, χ, ψ of this model as they are")  # fmt: skip
+    return mean

@@ -6,6 +6,7 @@ from typing import Any, Self, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from normix_expfam.internal import require
 
@@ -92,3 +93,15 @@ class Held(eqx.Module):
             (mask.mu | self.mu, mask.gamma | self.gamma, law),
         )
         return eqx.tree_at(lambda m: m.joint, model, mask)
+
+
+def count_free(model: Any, held: Held | None) -> int:
+    """Free parameters of a model, less what is held and, of the subordinator, the gauge."""
+    joint = model.joint
+    free = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), joint)
+    free = eqx.tree_at(lambda parts: parts.dispersion, free, joint.dispersion.free())
+    if held is not None:
+        mask = held.mask(model).joint
+        free = jax.tree.map(lambda each, kept: each & ~np.asarray(kept), free, mask)
+    of_y = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free.subordinator))
+    return sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free)) - min(of_y, 1)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from normix_expfam import GeneralizedInverseGaussian, GIGMember, gig_moments, to_gig
+from normix_expfam import GeneralizedInverseGaussian, GIGMember, to_gig
 from normix_expfam.internal import (
     Backend,
     Unbatched,
@@ -31,6 +31,7 @@ from ._checks import (
     check_observations,
     check_weights,
     dispersion_of,
+    finite_rows,
     full_rank,
     indices_of,
     rows,
@@ -38,17 +39,18 @@ from ._checks import (
 )
 from ._comparison import are_close, change
 from ._conditional import conditional_parts
-from ._conventions import Ghyp
+from ._conventions import Ghyp, mean_for_ghyp
 from ._density import posterior
 from ._dispersion import DenseDispersion, Dispersion, norm
 from ._e_step import Expected, expect_rows, log_prob_of_rows, posterior_moments, whitened
 from ._frame import Frame
-from ._held import Held
+from ._held import Held, count_free
 from ._joint import JointNormalMixture
 from ._m_step import maximise
 from ._moment_start import OneBlock, Rows, moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
 from ._subordinator import from_named_parameters, named_parameters, parameter_names
+from ._substitution import substitute
 from ._transform import characteristic
 from ._univariate import UnivariateNormalMixture
 
@@ -140,16 +142,7 @@ class NormalMixture(Unbatched):
 
     def count_parameters(self, held: Held | None = None) -> int:
         """`n_parameters` without those that are held."""
-        joint = self.joint
-        free = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), joint)
-        free = eqx.tree_at(lambda law: law.dispersion, free, joint.dispersion.free())
-        if held is not None:
-            mask = held.mask(self).joint
-            free = jax.tree.map(lambda each, kept: each & ~np.asarray(kept), free, mask)
-        count = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free))
-        # the gauge takes one from the subordinator
-        left = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free.subordinator))
-        return count - min(left, 1)
+        return count_free(self, held)
 
     @classmethod
     def _from_parts(
@@ -294,19 +287,9 @@ class NormalMixture(Unbatched):
                 exists: at values = μ[indices] for b = 0 and p <= len(indices)/2.
         """
         owner = f"{type(self).__name__}.conditional"
-        given = indices_of(owner, indices, self.dimension)
-        require(given.size < self.dimension, owner, "indices", "leave a component", indices,
-                "condition on fewer")  # fmt: skip
-        values = vector(owner, "values", values).astype(self.mu.dtype)
-        require(values.shape == given.shape, owner, "values", f"have shape {given.shape}",
-                values.shape, "pass one value per index")  # fmt: skip
-        mu, gamma, dispersion, law = conditional_parts(self.joint, given, values)
-        if is_concrete(law.p, law.b):
-            require(np.asarray(law.b) > 0 or np.asarray(law.p) > 0, owner, "values",
-                    "not be μ, where the density is infinite", values,
-                    "take other values")  # fmt: skip
         family = NormalMixture._family_of_conditionals
-        return family._wrap(family.joint_family._assemble(mu, gamma, dispersion, law))
+        parts = conditional_parts(owner, self.joint, indices, values)
+        return family._wrap(family.joint_family._assemble(*parts))
 
     def standardize(self) -> Self:
         """The law of (X_i - E X_i) / std(X_i): mean 0, variances 1, correlations as before.
@@ -503,27 +486,7 @@ class NormalMixture(Unbatched):
             ValueError: for another name, or a value outside the domain of the family.
         """
         owner = f"{type(self).__name__}.with_fixed"
-        require("subordinator" not in values, owner, "values", "be of mu or the shape",
-                "subordinator", "build the model with from_classical")  # fmt: skip
-        names = Held.of(type(self), tuple(values), owner=owner).names
-        joint, family = self.joint, self.joint_family
-        mu, subordinator = joint.mu, joint.subordinator
-        if "mu" in names:
-            mu = vector(owner, "mu", values["mu"]).astype(mu.dtype)
-            require(mu.shape == joint.mu.shape, owner, "mu", f"have shape {joint.mu.shape}",
-                    mu.shape, "pass one location per component")  # fmt: skip
-        if self.shape_parameter in names:
-            (shape,) = scalars(owner, **{str(self.shape_parameter): values[self.shape_parameter]})
-            sign = jnp.sign(joint.subordinator_as_gig().p)
-            order = shape if self.shape_parameter == "p" else sign * shape
-            subordinator = _of_order(self, order.astype(mu.dtype))
-            if is_concrete(order):
-                good = np.isfinite(order) & (
-                    (self.shape_parameter == "p") | (np.asarray(shape) > 0)
-                )
-                require(good, owner, str(self.shape_parameter), "be in the domain of the family",
-                        shape, "give another value")  # fmt: skip
-        return self._wrap(family._assemble(mu, joint.gamma, joint.dispersion, subordinator))
+        return self._wrap(substitute(owner, self.joint, type(self), values))
 
     def with_held_of(self, other: Self, held: Held) -> Self:
         """This model with what is held moved to the values it has in another one.
@@ -548,21 +511,8 @@ class NormalMixture(Unbatched):
             ValueError: if X has not shape (n, d) or is concrete and not finite.
         """
         owner = f"{type(self).__name__}.e_step"
-        X = self._rows(owner, X)
+        X = finite_rows(owner, X, self.dimension, self.mu.dtype)
         return posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
-
-    def _rows(self, owner: str, X: ArrayLike) -> Float[Array, "n d"]:
-        (X,) = as_floats(owner, X=X)
-        shape = X.shape
-        require(len(shape) == 2 and shape[1] == self.dimension, owner, "X",
-                f"have shape (n, {self.dimension})", shape,
-                "pass observations in rows")  # fmt: skip
-        X = rows(owner, X, self.dimension, self.mu.dtype, name="X")[0]
-        if is_concrete(X):
-            bad = np.flatnonzero(~np.all(np.isfinite(X), axis=1))
-            require(bad.size == 0, owner, "X", "be finite", f"inf in row {bad[:1]}",
-                    "drop or repair such rows")  # fmt: skip
-        return X
 
     def statistics(
         self, X: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
@@ -580,7 +530,7 @@ class NormalMixture(Unbatched):
             ValueError: for shapes that do not fit, nan, or negative weights.
         """
         owner = f"{type(self).__name__}.statistics"
-        X = self._rows(owner, X)
+        X = finite_rows(owner, X, self.dimension, self.mu.dtype)
         found = posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
         weights = check_weights(owner, weights, X)
         return MixtureStatistics.from_rows(X, found, weights, self.mu)
@@ -606,7 +556,7 @@ class NormalMixture(Unbatched):
         Raises:
             ValueError: for shapes that do not fit, nan, or names that cannot be fixed.
         """
-        X = self._rows(f"{type(self).__name__}.m_step", X)
+        X = finite_rows(f"{type(self).__name__}.m_step", X, self.dimension, self.mu.dtype)
         found = MixtureStatistics.from_rows(X, expectations, None, self.mu)
         return self.m_step_from_statistics(found, symmetric=symmetric, fixed=fixed, backend=backend)
 
@@ -690,12 +640,7 @@ class NormalMixture(Unbatched):
         Raises:
             ValueError: if the model is concrete and E Y is infinite.
         """
-        mean_y = to_gig(self.subordinator).mean()
-        if is_concrete(mean_y):
-            require(np.isfinite(mean_y), f"{type(self).__name__}.to_ghyp", "E Y",
-                    "be finite in the gauge E Y = 1", mean_y,
-                    "with a = 0 that needs p < -1; pass λ, χ, ψ of this model as "
-                    "they are")  # fmt: skip
+        mean_y = mean_for_ghyp(f"{type(self).__name__}.to_ghyp", to_gig(self.subordinator))
         joint = self.joint.rescaled_subordinator(1 / mean_y)
         p, a, b = joint.subordinator_as_gig()
         return Ghyp(p, b, a, joint.mu, joint.dispersion.matrix(), joint.gamma)
@@ -720,16 +665,6 @@ def _spread(owner: str, value: ArrayLike) -> Array:
         require(np.isfinite(spread) & (np.asarray(spread) > 0), owner, "spread",
                 "be finite and > 0", spread, "it is Var Y / (E Y)²")  # fmt: skip
     return spread
-
-
-@eqx.filter_jit
-def _of_order(model: NormalMixture, order: Array) -> GIGMember:
-    """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
-    found = gig_moments(*model.joint.subordinator_as_gig())
-    means = jnp.stack([found.log_y, found.inverse_y, found.y])
-    means = jnp.where(jnp.isfinite(means), means, 1.0)
-    subordinator: GIGMember = model.joint_family._fit_subordinator_of_order(means, order)[0]
-    return subordinator
 
 
 def _characteristic(model: NormalMixture, t: Float[Array, "n d"]) -> Complex[Array, " n"]:

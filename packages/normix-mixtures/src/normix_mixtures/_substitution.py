@@ -1,0 +1,54 @@
+"""A model with its location, or the shape of Y, at other values; the means of Y as they were."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike
+
+from normix_expfam import GIGMember, gig_moments
+from normix_expfam.internal import is_concrete, require, scalars
+
+from ._checks import vector
+from ._held import Held
+from ._joint import JointNormalMixture
+
+Joint = TypeVar("Joint", bound=JointNormalMixture)
+
+
+def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, ArrayLike]) -> Joint:
+    """The joint distribution with these values of "mu" and the family's `shape_parameter`.
+
+    Raises:
+        ValueError: for another name, or a value outside the domain of the family.
+    """
+    require("subordinator" not in values, owner, "values", "be of mu or the shape",
+            "subordinator", "build the model with from_classical")  # fmt: skip
+    held = Held.of(family, tuple(values), owner=owner)
+    mu, subordinator = joint.mu, joint.subordinator
+    if held.mu:
+        mu = vector(owner, "mu", values["mu"]).astype(mu.dtype)
+        require(mu.shape == joint.mu.shape, owner, "mu", f"have shape {joint.mu.shape}",
+                mu.shape, "pass one location per component")  # fmt: skip
+    if held.shape is not None:
+        (shape,) = scalars(owner, **{held.shape: values[held.shape]})
+        sign = jnp.sign(joint.subordinator_as_gig().p)
+        order = shape if held.shape == "p" else sign * shape
+        subordinator = _of_order(joint, order.astype(mu.dtype))
+        if is_concrete(order):
+            good = np.isfinite(order) & ((held.shape == "p") | (np.asarray(shape) > 0))
+            require(good, owner, held.shape, "be in the domain of the family", shape,
+                    "give another value")  # fmt: skip
+    return joint._assemble(mu, joint.gamma, joint.dispersion, subordinator)
+
+
+@eqx.filter_jit
+def _of_order(joint: JointNormalMixture, order: Array) -> GIGMember:
+    """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
+    found = gig_moments(*joint.subordinator_as_gig())
+    means = jnp.stack([found.log_y, found.inverse_y, found.y])
+    means = jnp.where(jnp.isfinite(means), means, 1.0)
+    subordinator: GIGMember = type(joint)._fit_subordinator_of_order(means, order)[0]
+    return subordinator
