@@ -29,7 +29,7 @@ PARALLEL = ("-n", "auto", "--dist", "loadfile")
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
-WHEELS = ROOT / ".nox" / "wheels"
+WHEELS = ROOT / ".nox" / "built"  # not named like a session, whose environment it would be
 
 
 # ---------------------------------------------------------------------------------------------
@@ -230,7 +230,8 @@ def docs(session: nox.Session) -> None:
         )
 
     # one kernel a core, which executes one tutorial after the other; examples run beside them
-    doctest = sphinx("doctest", "--define=nb_execution_mode=off")
+    unexecuted = ("--define=nb_execution_mode=off", "--define=suppress_warnings=myst-nb.lexer")
+    doctest = sphinx("doctest", *unexecuted)
     session.run(
         *("python", "tools/side_by_side.py", *sphinx("html", "--jobs=auto"), "//", *doctest),
         env=quick(session) | ON_CPU | cached(session),

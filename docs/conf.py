@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from jupyter_cache import get_cache
+
 project = "normix"
 author = "the normix developers"
 extensions = [
@@ -63,7 +65,11 @@ def shorten(_app, _what, _name, _obj, _options, *texts):
 
 
 def spread(_app, env, docnames):
-    """Pages that are executed far from each other: processes read neighbouring pages."""
+    """Pages that are executed far from each other: processes read neighbouring pages.
+
+    The cache of what they show is made before, for two processes would make it at once.
+    """
+    get_cache(env.mystnb_config.execution_cache_path).list_cache_records()
 
     def executed(name):
         return "{code-cell}" in Path(env.doc2path(name)).read_text(encoding="utf-8")
