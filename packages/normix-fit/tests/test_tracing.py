@@ -21,7 +21,7 @@ def scaled(factor):
 FITS = {
     "fit": ("fit", lambda s: fit(s * X, "nig").model.mu[0]),
     "fit, weights": ("fit", lambda s: fit(X, "nig", weights=s * WEIGHTS).model.mu[0]),
-    "fit_all": ("fit", lambda s: fit_all(s * X)["nig"].model.mu[0]),
+    "fit_all": ("fit_all", lambda s: fit_all(s * X)["nig"].model.mu[0]),
     "batch": ("BatchEMFitter.fit", lambda s: BatchEMFitter().fit(START, s * X).model.mu[0]),
     "batch, model": ("BatchEMFitter.fit", lambda s: BatchEMFitter().fit(scaled(s), X).model.mu[0]),
     "batch, weights": (

@@ -42,7 +42,9 @@ ONE["statistics"] = lambda s: MixtureStatistics.from_mean_statistics(
     s * jnp.ones(11), jnp.asarray(5.0), jnp.zeros(2)
 )
 # properties that are elementwise, so that those of a batch are a batch
-PLAIN = {"mu", "gamma", "subordinator", "alpha", "beta", "mu_ig", "lam", "df", "p", "a", "b"}
+PLAIN = {
+    "mu", "gamma", "subordinator", "alpha", "beta", "mu_ig", "lam", "df", "p", "a", "b", "parts",
+}  # fmt: skip
 every_kind = pytest.mark.parametrize("kind", ONE)
 
 

@@ -297,7 +297,7 @@ def _end_at(history: np.ndarray, value: float) -> np.ndarray:
 def _last_log_likelihood(state: State) -> float:
     """-inf before the first."""
     count = int(state.taken)
-    return float(state.log_likelihoods[count - 1]) if count > 0 else -np.inf
+    return float(np.asarray(state.log_likelihoods)[count - 1]) if count > 0 else -np.inf
 
 
 def _final_status(state: State, of_interest: Array) -> Status:

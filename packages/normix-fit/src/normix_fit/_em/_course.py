@@ -58,7 +58,7 @@ class Course:
     def log_likelihood(self) -> float:
         """Of the best model so far, -inf before the first."""
         count = int(self.state.taken)
-        return float(self.state.log_likelihoods[count - 1]) if count > 0 else -np.inf
+        return float(np.asarray(self.state.log_likelihoods)[count - 1]) if count > 0 else -np.inf
 
     @property
     def rank(self) -> tuple[bool, float]:
