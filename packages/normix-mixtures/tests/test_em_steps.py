@@ -401,7 +401,8 @@ def test_expect_is_the_e_step_in_sums(model, X):
 
 
 def test_expect_counts_rows_that_a_fit_cannot_go_on_with():
-    model = VarianceGamma.from_classical([0.0], sigma=[[1.0]], alpha=0.3, beta=0.3).normalize()
+    model = VarianceGamma.from_classical(np.zeros(1), None, np.eye(1), alpha=0.3, beta=0.3)
+    model = model.normalize()
     X = jnp.asarray([[0.0], [1.0], [0.0], [jnp.nan]])
     assert [int(flag) for flag in model.expect(X).flags] == [3, 2]
     counted = model.expect(X, jnp.asarray([1.0, 1.0, 0.0, 0.0]))
