@@ -213,7 +213,7 @@ def test_infeasible_mean_statistics_give_nan_and_never_a_number(family):
 
 
 def test_a_family_without_a_start_says_what_it_must_give():
-    message = r"^Startless\.from_expectation: the family must give interior_theta, .* or its own _f"
+    message = r"^Startless\.from_expectation: the family must give interior_theta, .* own _solve_e"
     with pytest.raises(NotImplementedError, match=message):
         Startless.from_expectation(np.array([2.0]))
 

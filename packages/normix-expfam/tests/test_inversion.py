@@ -17,6 +17,7 @@ from normix_expfam import (
     solve_gig,
     solve_gig_of_order,
 )
+from normix_expfam.internal import has_converged
 
 SIZE = 10_000  # every call is padded to this many problems, so that each function compiles once
 SOME_ETA = (0.0, 2.0, 2.0)

@@ -206,7 +206,7 @@ def _dimension(length: int) -> int:
     return round(((9 + 8 * length) ** 0.5 - 3) / 2)
 
 
-def _symmetric(packed: Array, d: int) -> Array:
+def _symmetric(packed: Any, d: int) -> Any:
     """The symmetric matrix with the given entries on and below the diagonal."""
     index = np.zeros((d, d), int)
     rows, columns = np.tril_indices(d)
