@@ -50,7 +50,7 @@ def slice_of(model: NormalMixture, fixed: Collection[str]) -> Slice:
     """The slice through a model in the gauge, with the parameters in `fixed` held."""
     p, a, b = model.joint.subordinator_as_gig()
     full = model.joint.subordinator_family is GeneralizedInverseGaussian
-    if model.subordinator.natural_params().shape[0] == 1:  # a scale, which is the gauge
+    if len(model.joint.subordinator_family.gig_statistics) == 1:  # its scale, which is the gauge
         return Slice("held", p, a, b)
     if float(b) == 0:
         return Slice("b = 0", p, a, b)
