@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-_ON_THE_HOST = "normix_fit._ascent"  # with any backend: what follows EM
+_ON_THE_HOST = "normix_mixtures._frame"  # with any backend: the gradient that follows EM
 
 
 class _NoCPUBackend:

@@ -591,3 +591,35 @@ def test_an_unmet_or_open_bound_is_found():
     assert unmet_bounds([Requirement("normix-bessel>=0.1,<0.2")], present)
     assert unmet_bounds([Requirement("normix-bessel>=0.1,<0.3")], present) == []
     assert unbounded([Requirement("normix-bessel>=0.1")], present)
+
+
+# ---------------------------------------------------------------------------------------------
+# What fitters do not know
+
+
+_OF_MIXTURES = ("L_Sigma", "ravel()", "3 + 2", "3 + d")
+
+
+def layout_known(module: Source, text: str) -> list[str]:
+    """Lines that read the inside of a dispersion, or the places of components in η."""
+    return [
+        at(module, number, line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+        if any(word in line for word in _OF_MIXTURES)
+    ]
+
+
+def test_fitters_know_no_layout():
+    found = []
+    for path in sorted((FOLDERS["normix-fit"] / "src").rglob("*.py")):
+        module = source(path.stem, "")
+        found += layout_known(module, path.read_text(encoding="utf-8"))
+    assert found == []
+
+
+def test_a_fitter_that_knows_the_layout_is_found():
+    module = source("normix_fit._a", "")
+    assert layout_known(module, "x = eta[3 + 2 * d :]")
+    assert layout_known(module, "scale = model.L_Sigma")
+    assert layout_known(module, "square.ravel()")
+    assert layout_known(module, "found = model.expect(X)") == []

@@ -8,10 +8,23 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, Status, fit
-from normix_fit._acceleration import Memory, extrapolated
+from normix_fit._em._acceleration import Memory, extrapolate
+from normix_mixtures import MixtureStatistics
 
 D = 2
 K = 3 + 2 * D + D * D
+
+
+def of(eta):
+    """Mean statistics with these components."""
+    return MixtureStatistics.from_mean_statistics(jnp.asarray(eta), jnp.ones(()), jnp.zeros(D))
+
+
+EMPTY = Memory.empty(of(np.zeros(K)))
+
+
+def push(memory, eta, output):
+    return memory.push_or_forget(jnp.asarray(True), of(eta), of(output))
 
 
 def linear_map(seed, least=0.0, most=0.97):
@@ -26,10 +39,10 @@ def linear_map(seed, least=0.0, most=0.97):
 def iterate(kind, steps, seed):
     step, fixed = linear_map(seed)
     eta = fixed + np.random.default_rng(seed + 99).standard_normal(K)
-    memory = Memory.empty(jnp.asarray(eta), D)
+    memory = EMPTY
     for _ in range(steps):
-        memory = memory.pushed(jnp.asarray(eta), jnp.asarray(step(eta)))
-        eta = np.asarray(extrapolated(memory, kind)[0])
+        memory = push(memory, eta, step(eta))
+        eta = np.asarray(extrapolate(memory, kind, of(eta))[0].mean_statistics())
     return np.linalg.norm(eta - fixed)
 
 
@@ -41,20 +54,24 @@ def test_one_slow_direction_is_found(kind, much, seed):
 
 
 def test_plain_steps_are_the_outputs_themselves():
-    memory = Memory.empty(jnp.zeros(K), D).pushed(jnp.zeros(K), jnp.arange(1.0, K + 1))
+    outputs = np.arange(1.0, K + 1)
+    memory = push(EMPTY, np.zeros(K), outputs)
     for kind in (None, "anderson", "squarem"):
-        eta, more = extrapolated(memory, kind)
-        np.testing.assert_array_equal(eta, jnp.arange(1.0, K + 1))
+        eta, more = extrapolate(memory, kind, of(outputs))
+        np.testing.assert_array_equal(eta.mean_statistics(), outputs)
         assert not more
 
 
 def test_the_ring_keeps_the_last_pairs():
-    memory = Memory.empty(jnp.zeros(K), D)
+    memory = EMPTY
     for i in range(20):
-        memory = memory.pushed(jnp.full(K, 1.0 * i), jnp.full(K, i + 0.5))
-    assert sorted(np.asarray(memory.outputs[:, 0])) == [14.5, 15.5, 16.5, 17.5, 18.5, 19.5]
-    assert int(memory.forgotten_if(jnp.asarray(True)).pushes) == 0
-    assert int(memory.forgotten_if(jnp.asarray(False)).pushes) == 20
+        memory = push(memory, np.full(K, 1.0 * i), np.full(K, i + 0.5))
+    assert sorted(np.asarray(memory.outputs[:, -1])) == [14.5, 15.5, 16.5, 17.5, 18.5, 19.5]
+    assert int(memory.forget_if(jnp.asarray(True)).pushes) == 0
+    assert int(memory.forget_if(jnp.asarray(False)).pushes) == 20
+    unusable = memory.push_or_forget(jnp.asarray(False), of(np.zeros(K)), of(np.zeros(K)))
+    assert int(unusable.pushes) == 0
+    np.testing.assert_array_equal(unusable.outputs, memory.outputs)
 
 
 WAYS = {
@@ -104,7 +121,6 @@ def test_twenty_evaluations_are_enough(name, turbulence, shared_data):
 
 
 def test_extrapolation_is_traceable():
-    memory = Memory.empty(jnp.zeros(K), D)
     for kind in (None, "anderson", "squarem"):
-        shape = jax.eval_shape(lambda m, kind=kind: extrapolated(m, kind)[0], memory)
-        assert shape.shape == (K,)
+        shape = jax.eval_shape(lambda m, kind=kind: extrapolate(m, kind, of(np.zeros(K)))[0], EMPTY)
+        assert shape.xx_inverse_y.shape == (D, D)

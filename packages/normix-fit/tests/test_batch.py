@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
-from normix_fit._compile import compile_spans
-from normix_fit._loop import Rules, advance, advance_on_device, begin, device_loop
-from normix_fit._map import Data, Plan
-from normix_fit._result import message_for
-from normix_fit._units import Units, to_standard
-from normix_mixtures import NormalInverseGaussian
+from normix_fit._compilation import compile_spans
+from normix_fit._data import observe
+from normix_fit._em._evaluation import Plan
+from normix_fit._em._loop import Rules, advance, init, loop_on_device, loop_on_host
+from normix_fit._result._em_result import message_for
+from normix_mixtures import Held, NormalInverseGaussian
 
 N, D = 120, 3  # one shape, so that compiled loops are shared
 KINDS = ("heavy", "near-normal", "normal", "cauchy", "outlier", "repeated", "zeros", "skewed")
@@ -98,14 +98,14 @@ def test_device_and_host_loops_give_the_same_iterates(name):
 
 
 def test_the_python_loop_and_the_device_loop_are_one_iteration():
-    X = jnp.asarray(synthetic("heavy"))
-    units = Units.of(X)
-    data = Data(units.standardised(X), None)
-    start = to_standard(NormalInverseGaussian.default_init(X), units)
+    rows = observe("fit", synthetic("heavy"))
+    units = rows.units()
+    data = rows.standardised(units)
+    state = init(units.to_standard(NormalInverseGaussian.default_start(rows)))
     rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), jnp.asarray(-jnp.inf), "anderson")
-    plan, limit = Plan("jax", "jax", "em", False, ()), jnp.int32(501)
-    host, device = (loop(begin(start, data), data, limit, plan, rules)
-                    for loop in (advance, advance_on_device))  # fmt: skip
+    plan = Plan("jax", "jax", "em", Held())
+    host = loop_on_host(state, data, jnp.int32(501), plan, rules)
+    (device,) = advance([state], data, [501], plan, rules)
     assert int(host.status) == int(device.status) == Status.CONVERGED
     assert int(host.evaluated) == int(device.evaluated)
     for got, expected in (
@@ -139,12 +139,11 @@ def test_a_second_fit_of_the_same_shape_compiles_nothing():
 
 
 def test_no_callback_in_the_loop():
-    X = jnp.asarray(synthetic("heavy"))
-    start = FAMILIES["gh"].default_init(X)
-    model, data = to_standard(start, Units.of(X)), Data(X, None)
+    rows = observe("fit", synthetic("heavy"))
+    model = rows.units().to_standard(FAMILIES["gh"].default_start(rows))
     rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), jnp.asarray(-jnp.inf), "anderson")
-    arguments = begin(model, data), data, jnp.int32(11), Plan("jax", "jax", "em", False, ())
-    text = str(eqx.filter_make_jaxpr(device_loop)(*arguments, rules)[0])
+    arguments = init(model), rows, jnp.int32(11), Plan("jax", "jax", "em", Held())
+    text = str(eqx.filter_make_jaxpr(loop_on_device)(*arguments, rules)[0])
     assert "while" in text
     assert "callback" not in text
 
@@ -269,7 +268,7 @@ def changed(value):
         (np.ones(5), r"X must have shape \(n, d\), got \(5,\)"),
         (changed(np.nan), "X must be finite, got nan in row 7, column 1"),
         (changed(np.inf), "X must be finite, got inf in row 7, column 1"),
-        (synthetic("heavy")[:, :2], "X must have the 3 columns of the model"),
+        (synthetic("heavy")[:, :2], "X must have the 3 columns of the model, got 2"),
         (synthetic("heavy")[:, [0, 1, 1]], "linearly independent, got column 2"),
     ],
 )

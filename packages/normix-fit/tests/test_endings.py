@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from scipy.special import gammaln
 
 from normix_fit import BatchEMFitter, Status, fit
-from normix_fit._batch import _ending_at
-from normix_fit._result import message_for
+from normix_fit._em._batch import _end_at
+from normix_fit._result._em_result import message_for
 from normix_mixtures import (
     Dispersion,
     GeneralizedHyperbolic,
@@ -84,8 +84,8 @@ def test_the_log_likelihood_is_that_of_the_model_returned(status, shift):
 
 
 def test_a_history_ends_at_what_the_model_has_and_does_not_fall():
-    assert _ending_at(np.array([1.0, 3.0, 4.0]), 2.0).tolist() == [1.0, 2.0, 2.0]
-    assert _ending_at(np.array([1.0, 3.0]), 5.0).tolist() == [1.0, 5.0]
+    assert _end_at(np.array([1.0, 3.0, 4.0]), 2.0).tolist() == [1.0, 2.0, 2.0]
+    assert _end_at(np.array([1.0, 3.0]), 5.0).tolist() == [1.0, 5.0]
 
 
 def test_nearly_equal_columns_do_not_cost_digits_of_the_normal_likelihood():
@@ -144,6 +144,23 @@ def test_the_normal_limit_keeps_the_form_of_the_dispersion():
     assert result.status == Status.NORMAL_LIMIT
     expected = sum(normal_log_likelihood(X[:, [j]]) for j in range(2))
     assert result.log_likelihood == pytest.approx(expected, abs=1e-3)
+
+
+def test_correlated_heavy_rows_keep_a_diagonal_form():
+    """The normal distribution of the rows is far below, in the diagonal form and in the dense one."""
+    g = np.random.default_rng(8)
+    root = np.linalg.cholesky([[1.0, 0.95], [0.95, 1.0]])
+    X = g.standard_normal((300, 2)) @ root.T / np.sqrt(g.gamma(1.5, 1 / 1.5, size=(300, 1)))
+    start = NormalInverseGaussian.from_classical(
+        np.median(X, 0), np.zeros(2), Diagonal(jnp.asarray(X.var(0))), mu_ig=1.0, lam=1.0
+    )
+    result = BatchEMFitter().fit(start, X)
+    assert isinstance(result.model.joint.dispersion, Diagonal)
+    assert result.status == Status.CONVERGED
+    expected = sum(normal_log_likelihood(X[:, [j]]) for j in range(2))
+    assert result.log_likelihood > expected + 30
+    again = BatchEMFitter(max_iter=3, tol=1e-30, gain_tol=1e-30).fit(result.model, X)
+    assert again.log_likelihood <= result.log_likelihood + 1e-5
 
 
 # the maximum over α and the scale of Student's t density by scipy.optimize on scipy.stats.t

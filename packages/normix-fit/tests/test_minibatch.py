@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_fit import BatchEMFitter, Status
-from normix_fit._minibatch import MiniBatchEMFitter, _blocks, _checksum
-from normix_fit._online import OnlineEMFitter
+from normix_fit import BatchEMFitter, MiniBatchEMFitter, OnlineEMFitter, Status
+from normix_fit._stream._chunks import _checksum, in_blocks
 from normix_mixtures import NormalInverseGaussian, VarianceGamma
 
 N, D, B = 100_000, 3, 256
@@ -202,11 +201,11 @@ def test_passes_over_chunks_see_every_row_as_often(small, n):
 def test_blocks_hold_every_row_once():
     rows = np.arange(40.0).reshape(20, 2)
     chunks = [rows[3:4], rows[4:15], rows[15:15], rows[15:]]
-    blocks = list(_blocks(chunks, 6, rows[:3]))
+    blocks = list(in_blocks(chunks, 6, rows[:3]))
     assert [len(block) for block in blocks] == [6, 6, 6, 2]
     np.testing.assert_array_equal(np.concatenate(blocks), rows)
-    assert [len(block) for block in _blocks(chunks[:3], 6, None)] == [6, 6]
-    assert list(_blocks([], 6, None)) == []
+    assert [len(block) for block in in_blocks(chunks[:3], 6, None)] == [6, 6]
+    assert list(in_blocks([], 6, None)) == []
 
 
 @pytest.mark.parametrize("chunked", [False, True])

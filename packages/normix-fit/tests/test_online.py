@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 
 from normix_expfam import Status
-from normix_fit import FAMILIES, BatchEMFitter
-from normix_fit._compile import compile_spans
-from normix_fit._online import (
-    OnlineEMFitter,
-    OnlineState,
-    UpdateStatus,
-    _gauge_factor,
-    _step,
-    _update,
-)
+from normix_fit import FAMILIES, BatchEMFitter, OnlineEMFitter, OnlineState, UpdateStatus
+from normix_fit._compilation import compile_spans
+from normix_fit._data import DenseRows
+from normix_fit._stream._update import _gauge_factor, _step, update_state
 from normix_mixtures import MixtureStatistics, NormalInverseGaussian, PosteriorMoments
 
 M, D = 64, 3  # one block shape, so that compiled updates are shared
@@ -91,7 +85,7 @@ def test_statistics_in_the_gauge_of_the_model_give_its_own_normal_part(name, kin
     for seed in range(4):
         statistics = complete_statistics(kind, seed).rescaled_subordinator(jnp.asarray(7.0))
         start = FAMILIES[name].from_moments(np.zeros(D), np.eye(D), spread=1.0)
-        model, solved = start.m_step_with_status(statistics)
+        model, solved = start.maximise(statistics)
         met.add(Status(int(solved)))
         factor = _gauge_factor(model, statistics)
         assert abs(float(factor) - 1) > 0.1, "there is something to move"
@@ -187,7 +181,7 @@ def test_a_block_is_its_two_halves_under_one_model(start):
 ])  # fmt: skip
 @pytest.mark.parametrize("before", [0.0, 7.0, 150.0, 1e6])
 def test_what_is_kept_of_the_past_does_not_depend_on_the_pieces(options, before, dtype):
-    settings = OnlineEMFitter(burn_in=100, **options)._settings(D, np.dtype(dtype))
+    settings = OnlineEMFitter(burn_in=100, **options).settings(D, np.dtype(dtype))
     per_row, per_block = jnp.asarray(1.0, dtype), jnp.asarray(20.0, dtype)
     pieces = jnp.asarray([1e-9, 3.0, 0.25, 100.0, 30.0], dtype)
     steps, seen = [], jnp.asarray(before, dtype)
@@ -513,9 +507,9 @@ def test_a_second_stream_of_the_same_shape_compiles_nothing(start):
 
 def test_no_callback_in_an_update(start):
     fitter = OnlineEMFitter(forgetting=100.0)
-    arguments = fitter.init(start), jnp.zeros((M, D)), jnp.ones(M)
-    settings = fitter._settings(D, start.mu.dtype)
-    text = str(eqx.filter_make_jaxpr(_update)(*arguments, settings)[0])
+    arguments = fitter.init(start), DenseRows(jnp.zeros((M, D)), jnp.ones(M))
+    settings = fitter.settings(D, start.mu.dtype)
+    text = str(eqx.filter_make_jaxpr(update_state)(*arguments, settings)[0])
     assert "while" in text
     assert "callback" not in text
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, fit
-from normix_fit._compile import compiled
-from normix_fit._loop import Rules, advance_on_device, begin
-from normix_fit._map import Data, Plan
-from normix_fit._several import advance_all
-from normix_fit._starts import default_starts
-from normix_fit._units import Units, to_standard
+from normix_fit._compilation import compiled
+from normix_fit._data import observe
+from normix_fit._em._evaluation import Plan
+from normix_fit._em._loop import Rules, advance, init, several_on_device
+from normix_fit._em._starts import default_starts
+from normix_mixtures import Held
 
 N, D = 120, 2
 
@@ -24,22 +24,22 @@ def skewed(seed=3):
 
 @pytest.fixture(scope="module")
 def problem():
-    X = jnp.asarray(skewed())
-    units = Units.of(X)
-    starts = [to_standard(m, units) for m in default_starts(FAMILIES["nig"], X, None, 3)]
-    data = Data(units.standardised(X), None)
+    rows = observe("fit", skewed())
+    units = rows.units()
+    starts = [units.to_standard(m) for m in default_starts(FAMILIES["nig"], rows, 3)]
     rules = Rules(jnp.asarray(1e-5), jnp.asarray(1e-7), jnp.asarray(-jnp.inf), "anderson")
-    return starts, data, jnp.int32(31), Plan("jax", "jax", "em", False, ()), rules
+    return starts, rows.standardised(units), 31, Plan("jax", "jax", "em", Held()), rules
 
 
 def test_each_of_several_is_the_fit_by_itself(problem):
     starts, data, *rest = problem
     limit, *rest = rest
-    states = [begin(start, data) for start in starts]
+    states = [init(start) for start in starts]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    every = compiled(advance_all)(stacked, data, jnp.full(len(starts), limit), *rest)
+    limits = jnp.full(len(starts), limit, jnp.int32)
+    every = compiled(several_on_device)(stacked, data, limits, *rest)
     for i, state in enumerate(states):
-        alone = advance_on_device(state, data, limit, *rest)
+        (alone,) = advance([state], data, [limit], *rest)
         assert int(every.status[i]) == int(alone.status)
         assert int(every.evaluated[i]) == int(alone.evaluated)
         np.testing.assert_allclose(
@@ -50,7 +50,7 @@ def test_each_of_several_is_the_fit_by_itself(problem):
 @pytest.mark.cpu
 def test_the_best_is_returned():
     X = skewed()
-    starts = default_starts(FAMILIES["nig"], X, None, 3)
+    starts = default_starts(FAMILIES["nig"], observe("fit", X), 3)
     fitter = BatchEMFitter(max_iter=3)
     ends = [fitter.fit(start, X).log_likelihood for start in starts]
     assert len(set(ends)) == 3
@@ -64,7 +64,7 @@ def test_the_best_is_returned():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_starts_have_the_moments_of_the_data_and_other_tails(name):
     X = skewed()
-    starts = default_starts(FAMILIES[name], X, None, 5)
+    starts = default_starts(FAMILIES[name], observe("fit", X), 5)
     laws = [start.joint.subordinator_as_gig() for start in starts]
     assert len(starts) == len({tuple(map(float, law)) for law in laws}) == 5
     # a change of p keeps the means of Y that the family has, and so the mean of X
@@ -92,7 +92,7 @@ def test_bad_starts():
 )
 def test_what_is_held_by_name_is_that_of_the_first_start(name, fixed):
     X = skewed()
-    first, *others = default_starts(FAMILIES[name], X, None, 4)
+    first, *others = default_starts(FAMILIES[name], observe("fit", X), 4)
     others = [start.rescaled(jnp.ones(D), jnp.ones(D)) for start in others]
     for max_iter in (1, 50):
         result = BatchEMFitter(fixed=fixed, max_iter=max_iter).fit([first, *others], X)

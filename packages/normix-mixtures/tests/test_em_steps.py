@@ -1,5 +1,7 @@
 """The pieces of EM: additive statistics, E-step, M-step, and what they guarantee."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from normix_mixtures import MixtureStatistics, NormalInverseGamma, VarianceGamma
+from normix_expfam import Status
+from normix_mixtures import Held, MixtureStatistics, NormalInverseGamma, VarianceGamma
+from normix_mixtures._frame import _moved
+from normix_mixtures._layout import parts_of
 from normix_mixtures._normal_part import normal_part
 
 
@@ -209,15 +214,14 @@ def test_an_infinite_mean_of_y_is_the_limit_of_a_large_one():
         return np.concatenate([parts[0], [y], *parts[1:]])
 
     for xp in (np, jnp):
-        found = normal_part(xp.asarray(at(np.inf)), xp)
-        for other in (
-            normal_part(xp.asarray(at(1e30)), xp),
-            normal_part(xp.asarray(at(np.inf)), xp, symmetric=True),
-        ):
+        infinite, large = (parts_of(xp.asarray(at(y))) for y in (np.inf, 1e30))
+        found = normal_part(infinite, xp)
+        for other in (normal_part(large, xp), normal_part(infinite, xp, symmetric=True)):
             for one, two in zip(found, other, strict=True):
                 np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-20)
     held, expected = (
-        normal_part(jnp.asarray(at(y)), jnp, mu=jnp.array([0.1, 0.2])) for y in (np.inf, 1e30)
+        normal_part(parts_of(jnp.asarray(at(y))), jnp, mu=jnp.array([0.1, 0.2]))
+        for y in (np.inf, 1e30)
     )
     np.testing.assert_allclose(held.sigma, expected.sigma, rtol=1e-10)
 
@@ -373,3 +377,101 @@ def test_hot_paths_call_no_host(model, X):
     )
     assert "dot_general" in primitives
     assert not [primitive for primitive in primitives if "callback" in primitive]
+
+
+def test_expect_is_the_e_step_in_sums(model, X):
+    """In any number of blocks, rows of weight 0 left out, whichever the origin."""
+    weights = jnp.asarray(np.r_[0.0, np.linspace(0.5, 2.0, len(X) - 1)])
+    found = model.expect(jnp.asarray(X), weights, origin=model.mu)
+    each = model.e_step(X)
+    expected = MixtureStatistics.from_rows(jnp.asarray(X), each, weights, model.mu)
+    for one, other in zip(
+        jax.tree.leaves(found.statistics), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(found.log_likelihood, weights @ each.log_prob, rtol=1e-13)
+    halves = [model.expect(jnp.asarray(part), w) for part, w in zip(
+        np.array_split(X, 2), np.array_split(weights, 2), strict=True)]  # fmt: skip
+    total = jax.tree.map(jnp.add, *halves)
+    np.testing.assert_allclose(total.log_likelihood, found.log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(
+        total.statistics.mean_statistics(),
+        found.statistics.moved(jnp.zeros_like(model.mu)).mean_statistics(),
+        rtol=1e-11, atol=1e-12,
+    )  # fmt: skip
+    assert [int(flag) for flag in found.flags] == [0, 0]
+
+
+def test_expect_counts_rows_that_a_fit_cannot_go_on_with():
+    model = VarianceGamma.from_classical([0.0], sigma=[[1.0]], alpha=0.3, beta=0.3).normalize()
+    X = jnp.asarray([[0.0], [1.0], [0.0], [jnp.nan]])
+    assert [int(flag) for flag in model.expect(X).flags] == [3, 2]
+    counted = model.expect(X, jnp.asarray([1.0, 1.0, 0.0, 0.0]))
+    assert [int(flag) for flag in counted.flags] == [1, 1]
+
+
+def test_a_mask_of_what_is_held_tells_what_an_m_step_moves(model, X):
+    """Where it is True the number stays, and elsewhere it moves, but for the gauge of Y."""
+    start = model.normalize()
+    shape = type(model).shape_parameter
+    options = [(), ("mu",), ("subordinator",), ("mu", "subordinator"), *([(shape,)] * bool(shape))]
+    for names, symmetric in itertools.product(options, (False, True)):
+        held = Held.of(type(model), names, symmetric=symmetric)
+        begin = start.without_skewness() if symmetric else start
+        after, status = begin.maximise(begin.statistics(X), held)
+        assert Status(int(status)).converged
+        mask = jax.tree.leaves(held.mask(begin))
+        for kept, one, two in zip(
+            mask, jax.tree.leaves(begin), jax.tree.leaves(after), strict=True
+        ):
+            np.testing.assert_allclose(np.asarray(one)[kept], np.asarray(two)[kept], rtol=1e-12)
+        gone = sum(int(jnp.sum(leaf)) for leaf in jax.tree.leaves(held.mask(begin)))
+        in_gauge = 1 if held.subordinator else 0
+        left = model.n_parameters - gone + in_gauge
+        assert model.count_parameters(held) == left
+
+
+def test_change_is_that_of_the_normal_part_in_its_own_units(model):
+    start = model.normalize()
+    scale = jnp.sqrt(start.joint.dispersion.diagonal())
+    moved = eqx.tree_at(lambda m: m.joint.mu, start, start.mu + 1e-3 * scale)
+    np.testing.assert_allclose(start.change(moved), 1e-3, rtol=1e-9)
+    units = jnp.arange(1.0, 1.0 + start.dimension)
+    zero = jnp.zeros_like(units)
+    rescaled = start.rescaled(zero, units).change(moved.rescaled(zero, units))
+    np.testing.assert_allclose(rescaled, 1e-3, rtol=1e-9)
+    assert float(start.change(start)) == 0
+
+
+def test_flags_tell_a_singular_or_broken_model(model):
+    start = model.normalize()
+    flags = start.flags()
+    assert bool(flags.is_finite)
+    assert 0 < float(flags.least_pivot) <= 1
+    broken = eqx.tree_at(lambda m: m.joint.gamma, start, start.gamma * jnp.nan)
+    assert not bool(broken.flags().is_finite)
+    near = type(model).from_moments(
+        np.zeros(2), [[1.0, 1.0 - 1e-8], [1.0 - 1e-8, 1.0]], spread=1e-3
+    )
+    flags = near.normalize().flags()
+    np.testing.assert_allclose(flags.least_pivot, np.sqrt(2e-8), rtol=1e-6)
+    assert float(flags.concentration) > 500
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_the_gradient_of_a_frame_is_that_of_the_likelihood(model, X, symmetric):
+    """Fisher's identity, against automatic differentiation of the log-likelihood."""
+    held = Held.of(type(model), (), symmetric=symmetric)
+    start = model.normalize()
+    start = start.without_skewness() if symmetric else start
+    frame = start.frame(held)
+    u = np.where(frame.free, 0.05 * np.cos(np.arange(len(frame.free))), 0.0)
+    here = start.moved(frame, u)
+    found = frame.gradient(u, here.statistics(X))
+
+    def likelihood(u):
+        return jnp.mean(type(model)(_moved(frame, start.joint, u)).log_prob(X))
+
+    expected = jax.grad(likelihood)(jnp.asarray(u))
+    np.testing.assert_allclose(found[frame.free], expected[frame.free], rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(start.moved(frame, 0 * u).sigma, start.sigma, rtol=1e-12)

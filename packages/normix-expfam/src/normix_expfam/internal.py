@@ -5,6 +5,7 @@ messages of this project, and the numerical pieces that the
 families here share. The everyday names are those of `normix_expfam` itself.
 """
 
+from ._checks import Backend as Backend
 from ._checks import Rule as Rule
 from ._checks import as_float as as_float
 from ._checks import as_floats as as_floats
@@ -32,6 +33,7 @@ from ._unbatched import Unbatched as Unbatched
 from ._unbatched import require_unbatched as require_unbatched
 
 __all__ = [
+    "Backend",
     "Rule",
     "Unbatched",
     "along",

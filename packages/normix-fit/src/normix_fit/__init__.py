@@ -10,22 +10,24 @@ from importlib.metadata import version as _version
 from normix_expfam import Status as Status
 from normix_mixtures import FAMILIES as FAMILIES
 
+from ._api import FitOptions as FitOptions
 from ._api import fit as fit
 from ._api import fit_all as fit_all
-from ._batch import BatchEMFitter as BatchEMFitter
-from ._minibatch import MiniBatchEMFitter as MiniBatchEMFitter
-from ._online import OnlineEMFitter as OnlineEMFitter
-from ._online import OnlineState as OnlineState
-from ._online import UpdateStatus as UpdateStatus
-from ._ranking import rank as rank
-from ._result import EMResult as EMResult
-from ._standard_errors import StandardErrors as StandardErrors
+from ._em._batch import BatchEMFitter as BatchEMFitter
+from ._result._em_result import EMResult as EMResult
+from ._result._ranking import rank as rank
+from ._result._standard_errors import StandardErrors as StandardErrors
+from ._stream._minibatch import MiniBatchEMFitter as MiniBatchEMFitter
+from ._stream._online import OnlineEMFitter as OnlineEMFitter
+from ._stream._state import OnlineState as OnlineState
+from ._stream._state import UpdateStatus as UpdateStatus
 
 __version__ = _version("normix-fit")
 __all__ = [
     "FAMILIES",
     "BatchEMFitter",
     "EMResult",
+    "FitOptions",
     "MiniBatchEMFitter",
     "OnlineEMFitter",
     "OnlineState",

@@ -1,52 +1,145 @@
 """`fit` and `fit_all`: from data to a fitted model in one call."""
 
 import dataclasses
-import time
+import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 from jaxtyping import ArrayLike
 
-from normix_mixtures import FAMILIES, NormalMixture, to_generalized_hyperbolic
+from normix_expfam.internal import Backend
+from normix_mixtures import (
+    FAMILIES,
+    GeneralizedHyperbolic,
+    Held,
+    NormalInverseGamma,
+    NormalInverseGaussian,
+    NormalMixture,
+    VarianceGamma,
+    to_generalized_hyperbolic,
+)
 
-from ._batch import BatchEMFitter, Callback
-from ._compile import compile_spans, seconds_covered
-from ._concrete import refuse_tracing
-from ._convergence import relative_change
-from ._result import EMResult
-from ._starts import default_starts, is_suspect
+from ._data import Rows, observe
+from ._em._acceleration import Acceleration
+from ._em._batch import BatchEMFitter, Callback, Convergence, Fixed
+from ._em._evaluation import Algorithm
+from ._em._starts import default_starts, is_suspect
+from ._result._em_result import EMResult, timed
+from ._tracing import refuse_tracing
 
 _STARTS = 8  # where one is not enough
 
+Model = TypeVar("Model", bound=NormalMixture)
 
+
+class FitOptions(TypedDict, total=False):
+    """Settings of `BatchEMFitter` as keywords of `fit` and `fit_all`; see there."""
+
+    max_iter: int
+    tol: float
+    gain_tol: float
+    e_step_backend: Backend
+    m_step_backend: Backend
+    algorithm: Algorithm
+    acceleration: Acceleration
+    convergence: Convergence
+    stop_near_normal: bool
+    symmetric: bool
+    fixed: Fixed
+    callback: Callback | None
+    verbose: bool
+
+
+@overload
 def fit(
     X: ArrayLike,
-    family: str = "gh",
+    family: Literal["gh"] = "gh",
     *,
-    weights: ArrayLike | None = None,
+    fitter: BatchEMFitter | None = None,
     n_starts: int = 1,
-    **options: Any,
-) -> EMResult:
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[GeneralizedHyperbolic]: ...
+@overload
+def fit(
+    X: ArrayLike,
+    family: Literal["nig"],
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[NormalInverseGaussian]: ...
+@overload
+def fit(
+    X: ArrayLike,
+    family: Literal["vg"],
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[VarianceGamma]: ...
+@overload
+def fit(
+    X: ArrayLike,
+    family: Literal["ninvg"],
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[NormalInverseGamma]: ...
+@overload
+def fit(
+    X: ArrayLike,
+    family: type[Model],
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[Model]: ...
+@overload
+def fit(
+    X: ArrayLike,
+    family: str,
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[Any]: ...
+def fit(
+    X: ArrayLike,
+    family: str | type[NormalMixture] = "gh",
+    *,
+    fitter: BatchEMFitter | None = None,
+    n_starts: int = 1,
+    weights: ArrayLike | None = None,
+    **options: Unpack[FitOptions],
+) -> EMResult[Any]:
     """Fit a family to the rows of X by EM from its default start, or from several.
 
     Args:
         X: observations, shape (n, d), n > d.
-        family: a name in `FAMILIES`, such as "gh", "nig", "vg", "ninvg".
-        weights: one per row, >= 0, shape (n,).
+        family: a name in `FAMILIES`, such as "gh", "nig", "vg", "ninvg", or a class of models.
+        fitter: the settings; `BatchEMFitter()` if left out.
         n_starts: the default start and others with lighter and heavier tails, side by side; the
             fit with the highest likelihood is returned. With one start, seven others are tried
             where the fit does not end, where Σ collapses against γ γᵀ, and where it ends next to a
             normal distribution though a column is clearly not normal. `EMResult.n_starts` is then
             8.
-        **options: of `BatchEMFitter`: max_iter, tol, gain_tol, convergence, stop_near_normal,
-            algorithm, acceleration, symmetric, fixed, e_step_backend, m_step_backend, callback,
-            verbose.
+        weights: one per row, >= 0, shape (n,).
+        **options: settings of `BatchEMFitter` that replace those of `fitter`: max_iter, tol,
+            gain_tol, convergence, stop_near_normal, algorithm, acceleration, symmetric, fixed,
+            e_step_backend, m_step_backend, callback, verbose.
 
     Raises:
         ValueError: for an unknown family, n_starts < 1, and where `BatchEMFitter` and
             `default_init` do.
-        TypeError: for traced data, under jit, vmap or grad.
+        TypeError: for an option that does not exist; for traced data, under jit, vmap or grad.
 
     Examples:
         >>> import jax
@@ -62,29 +155,52 @@ def fit(
         >>> result.log_likelihood > float(truth.log_prob(X).sum())
         True
     """
+    settings = _settings("fit", fitter, options)
+    chosen = _family(family)
     refuse_tracing("fit", (X, weights))
-    began = time.perf_counter()
-    with compile_spans() as spans:
-        fitter = BatchEMFitter(**options)
-        starts = default_starts(_family(family), X, weights, n_starts)
-        result = fitter.fit(starts, X, weights)
-        if n_starts == 1 and is_suspect(result, X, weights):
-            _, *others = default_starts(_family(family), X, weights, _STARTS)
-            if not isinstance(fitter.fixed, Mapping):  # names hold what the first start has
-                others = [start.with_fixed_of(starts[0], fitter.fixed) for start in others]
-            result = _better(result, fitter.fit(others, X, weights))
-    return dataclasses.replace(
-        result, elapsed=time.perf_counter() - began, compile_seconds=seconds_covered(spans)
+    found: EMResult[Any] = timed(
+        lambda: _fit(observe("fit", X, weights), chosen, n_starts, settings)
     )
+    return found
 
 
-def _better(first: EMResult, second: EMResult) -> EMResult:
+def _settings(
+    owner: str, fitter: BatchEMFitter | None, options: Mapping[str, Any]
+) -> BatchEMFitter:
+    """The fitter with the options in place of its own.
+
+    Raises:
+        TypeError: for an option that it does not have.
+    """
+    known = [field.name for field in dataclasses.fields(BatchEMFitter)]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise TypeError(f"{owner}: there is no option {name!r}; {hint}")
+    return dataclasses.replace(BatchEMFitter() if fitter is None else fitter, **options)
+
+
+def _fit(rows: Rows, family: type[Model], n_starts: int, fitter: BatchEMFitter) -> EMResult[Model]:
+    starts: list[Any] = default_starts(family, rows, n_starts)
+    result: EMResult[Model] = fitter.fit(starts, rows)
+    if n_starts == 1 and is_suspect(result, rows):
+        others: list[Any] = default_starts(family, rows, _STARTS)[1:]
+        if not isinstance(fitter.fixed, Mapping):  # names hold what the first start has
+            held = Held.of(family, tuple(fitter.fixed))
+            others = [start.with_held_of(starts[0], held) for start in others]
+        again: EMResult[Model] = fitter.fit(others, rows)
+        result = _better(result, again)
+    return result
+
+
+def _better(first: EMResult[Model], second: EMResult[Model]) -> EMResult[Model]:
     """The fit with the higher likelihood, if it has a maximum, as the best of all starts."""
     better = second if _rank(second) > _rank(first) else first
     return dataclasses.replace(better, n_starts=first.n_starts + second.n_starts)
 
 
-def _rank(result: EMResult) -> tuple[bool, float]:
+def _rank(result: EMResult[Any]) -> tuple[bool, float]:
     return result.comparable, result.log_likelihood
 
 
@@ -92,11 +208,12 @@ def fit_all(
     X: ArrayLike,
     families: Sequence[str] | None = None,
     *,
-    weights: ArrayLike | None = None,
+    fitter: BatchEMFitter | None = None,
     n_starts: int = 1,
+    weights: ArrayLike | None = None,
     callback: Callable[[str, int, float], None] | None = None,
     **options: Any,
-) -> dict[str, EMResult]:
+) -> dict[str, EMResult[Any]]:
     """Fit several families to the same data, in the order given.
 
     The generalized hyperbolic family contains the others. If its fit ends below one of them, by
@@ -110,10 +227,11 @@ def fit_all(
     Args:
         X: observations, shape (n, d), n > d.
         families: names as in `fit`, each once; all of `FAMILIES` if left out.
-        weights: one per row, >= 0, shape (n,).
+        fitter: as in `fit`.
         n_starts: as in `fit`.
+        weights: one per row, >= 0, shape (n,).
         callback: called as ``callback(family, n_iter, log_likelihood)`` every few iterations.
-        **options: of `BatchEMFitter`.
+        **options: as in `fit`.
 
     Raises:
         ValueError: as `fit`.
@@ -130,14 +248,23 @@ def fit_all(
         >>> rank(results), results["nig"].bic < results["vg"].bic
         (['nig', 'vg'], True)
     """
-    results = {}
-    families = tuple(FAMILIES) if families is None else families
-    for name in families:
-        _family(name)
-    for name in families:
-        results[name] = fit(
-            X, name, weights=weights, n_starts=n_starts, callback=_named(callback, name), **options
+    settings = _settings("fit_all", fitter, options)
+    chosen = {name: _family(name) for name in (FAMILIES if families is None else families)}
+    refuse_tracing("fit_all", (X, weights))
+    rows = observe("fit_all", X, weights)
+    results: dict[str, EMResult[Any]] = {}
+
+    def named(name: str) -> BatchEMFitter:
+        return (
+            settings
+            if callback is None
+            else dataclasses.replace(
+                settings, callback=lambda n_iter, value: callback(name, n_iter, value)
+            )
         )
+
+    for name, family in chosen.items():
+        results[name] = _timed_fit(rows, family, n_starts, named(name))
     bounded = [result for result in results.values() if result.comparable]
     if "gh" in results and bounded:
         first = results["gh"]
@@ -145,46 +272,46 @@ def fit_all(
         below = best.log_likelihood > first.log_likelihood
         if below or not first.comparable:
             start = to_generalized_hyperbolic(best.model)
-            fitter = BatchEMFitter(callback=_named(callback, "gh"), **options)
-            further = fitter.fit(start, X, weights)
+            further = named("gh").fit(start, rows)
             if below or further.comparable:
-                results["gh"] = _continued(first, further, start)
+                results["gh"] = _continue(first, further, start)
     return results
 
 
-def _continued(first: EMResult, second: EMResult, start: NormalMixture) -> EMResult:
+def _timed_fit(
+    rows: Rows, family: type[Model], n_starts: int, fitter: BatchEMFitter
+) -> EMResult[Model]:
+    return timed(lambda: _fit(rows, family, n_starts, fitter))
+
+
+def _continue(
+    first: EMResult[Model], second: EMResult[Model], start: NormalMixture
+) -> EMResult[Model]:
     """The account of both fits as one, the move to the second start counted as an iteration.
 
     Where the first ended above the second start, at no maximum, its history is left out.
     """
     history, changes, n_iter = second.log_likelihoods, second.param_changes, second.n_iter
     if first.log_likelihood <= history[0]:
-        jump = np.asarray(relative_change(first.model.normalize(), start.normalize()))
+        begin: Any = first.model.normalize()
+        jump = np.asarray(begin.change(start.normalize()))
         history = np.concatenate([first.log_likelihoods, history])
         changes = np.concatenate([first.param_changes, jump[None], changes])
         n_iter = first.n_iter + 1 + n_iter
-    return EMResult(
-        model=second.model,
-        status=second.status,
+    return dataclasses.replace(
+        second,
         n_iter=n_iter,
-        log_likelihood=second.log_likelihood,
         log_likelihoods=history,
         param_changes=changes,
         elapsed=first.elapsed + second.elapsed,
-        n_observations=second.n_observations,
         n_evaluations=first.n_evaluations + second.n_evaluations,
         compile_seconds=first.compile_seconds + second.compile_seconds,
-        fixed=second.fixed,
     )
 
 
-def _named(callback: Callable[[str, int, float], None] | None, name: str) -> Callback | None:
-    if callback is None:
-        return None
-    return lambda n_iter, log_likelihood: callback(name, n_iter, log_likelihood)
-
-
-def _family(name: str) -> type[NormalMixture]:
+def _family(name: str | type[NormalMixture]) -> type[NormalMixture]:
+    if not isinstance(name, str):
+        return name
     if name not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {name!r}")
     return FAMILIES[name]

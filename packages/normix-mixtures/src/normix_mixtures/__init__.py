@@ -13,6 +13,8 @@ from ._convert import to_family as to_family
 from ._convert import to_generalized_hyperbolic as to_generalized_hyperbolic
 from ._dispersion import DenseDispersion as DenseDispersion
 from ._dispersion import Dispersion as Dispersion
+from ._e_step import Expected as Expected
+from ._held import Held as Held
 from ._joint import GIGParameters as GIGParameters
 from ._joint import JointNormalMixture as JointNormalMixture
 from ._marginal import NormalMixture as NormalMixture
@@ -39,9 +41,11 @@ __all__ = [
     "FAMILIES",
     "DenseDispersion",
     "Dispersion",
+    "Expected",
     "GIGParameters",
     "GeneralizedHyperbolic",
     "Ghyp",
+    "Held",
     "JointGeneralizedHyperbolic",
     "JointNormalInverseGamma",
     "JointNormalInverseGaussian",

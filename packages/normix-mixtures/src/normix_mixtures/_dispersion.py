@@ -68,6 +68,25 @@ class Dispersion(Unbatched):
         """Booleans in the structure of this object, True for the numbers that are parameters."""
         return jax.tree.map(lambda leaf: np.ones(leaf.shape, bool), self)
 
+    def count_parameters(self) -> int:
+        """How many of its numbers are parameters."""
+        return sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(self.free()))
+
+    @hook
+    def pivots(self) -> Float[Array, " d"]:
+        """√(1 - R²) of every component given those before it, shape (d,): L_jj / √Σ_jj."""
+        return jnp.diagonal(self.cholesky()) / jnp.sqrt(self.diagonal())
+
+    def least_pivot(self) -> Float[Array, ""]:
+        """The smallest of `pivots`: next to 0 where Σ is singular, nan where it is no matrix."""
+        return jnp.min(self.pivots())
+
+    @hook
+    def distance(self, other: Self) -> Float[Array, ""]:
+        """The largest difference of the Cholesky factors, of row j in units of √Σ_jj."""
+        scale = jnp.sqrt(self.diagonal())
+        return jnp.max(jnp.abs(other.cholesky() - self.cholesky()) / scale[:, None])
+
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
         rows = A @ self.cholesky()

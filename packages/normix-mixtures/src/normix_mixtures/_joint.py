@@ -33,7 +33,8 @@ from normix_expfam import (
 from normix_expfam.internal import gig_log_density, hook, require_unbatched
 
 from ._dispersion import DenseDispersion, Dispersion
-from ._normal_part import NormalPart, dimension_of, normal_part
+from ._layout import Parts, flat, head_of, parts_of, without_head
+from ._normal_part import NormalPart, normal_part
 
 
 class GIGParameters(NamedTuple):
@@ -114,25 +115,21 @@ class JointNormalMixture(ExponentialFamily):
         whitened = self.dispersion.whiten(jnp.stack([self.mu, self.gamma]))
         inverse_root = self.dispersion.whiten(jnp.eye(d, dtype=self.mu.dtype)).T
         precision_mu, precision_gamma = inverse_root.T @ whitened[0], inverse_root.T @ whitened[1]
-        head = jnp.stack([
-            p - 1 - d / 2,
-            -(b + whitened[0] @ whitened[0]) / 2,
-            -(a + whitened[1] @ whitened[1]) / 2,
-        ])  # fmt: skip
-        precision = inverse_root.T @ inverse_root
-        return jnp.concatenate([head, precision_gamma, precision_mu, -precision.ravel() / 2])
+        on_inverse_y = -(b + whitened[0] @ whitened[0]) / 2
+        on_y = -(a + whitened[1] @ whitened[1]) / 2
+        square = -(inverse_root.T @ inverse_root) / 2
+        return flat(Parts(p - 1 - d / 2, on_inverse_y, on_y, precision_gamma, precision_mu, square))
 
     @classmethod
     def _parts_of_theta(cls, theta: Array) -> tuple[NormalPart, GIGParameters]:
-        d = dimension_of(theta.shape[0])
-        linear, over_y = theta[3 : 3 + d], theta[3 + d : 3 + 2 * d]
-        square = theta[3 + 2 * d :].reshape(d, d)
+        on_log_y, on_inverse_y, on_y, linear, over_y, square = parts_of(theta)
+        d = linear.shape[0]
         precision = -(square + square.T)
         sigma = jnp.linalg.inv(precision)
         sigma = (sigma + sigma.T) / 2
         mu, gamma = sigma @ over_y, sigma @ linear
         gig = GIGParameters(
-            theta[0] + 1 + d / 2, -2 * theta[2] - gamma @ linear, -2 * theta[1] - mu @ over_y
+            on_log_y + 1 + d / 2, -2 * on_y - gamma @ linear, -2 * on_inverse_y - mu @ over_y
         )
         return NormalPart(mu, gamma, sigma), gig
 
@@ -147,8 +144,8 @@ class JointNormalMixture(ExponentialFamily):
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, " k"]:
         point, y = x[:-1], x[-1]
-        head = jnp.stack([jnp.log(y), 1 / y, y])
-        return jnp.concatenate([head, point, point / y, jnp.outer(point, point / y).ravel()])
+        square = jnp.outer(point, point / y)
+        return flat(Parts(jnp.log(y), 1 / y, y, point, point / y, square))
 
     @staticmethod
     def _log_base_of(x: Array) -> Float[Array, ""]:
@@ -164,12 +161,11 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     def _log_partition_from_theta(cls, theta: Float[Array, " k"]) -> Float[Array, ""]:
-        d = dimension_of(theta.shape[0])
         normal, gig = cls._parts_of_theta(theta)
         psi = cls.subordinator_family.from_gig(*gig).log_partition()
         # nan, unlike a determinant, where the dispersion is not positive definite
         half_log_det = jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(normal.sigma))))
-        return psi + half_log_det + normal.mu @ theta[3 : 3 + d]
+        return psi + half_log_det + normal.mu @ parts_of(theta).x
 
     @classmethod
     def _grad_log_partition(cls, theta: Float[Array, " k"]) -> Float[Array, " k"]:
@@ -207,21 +203,19 @@ class JointNormalMixture(ExponentialFamily):
             [by_x.T, by_over_y.T, squares],
         ])  # fmt: skip
         between = slope @ subordinator.fisher_information() @ slope.T
-        return between.at[3:, 3:].add(within)
+        return between + without_head(within)
 
     def _statistics_given_y(self) -> tuple[Float[Array, " k"], Float[Array, "k 3"]]:
         """E [t(X, Y) | Y = y] as constant + slope · (log y, 1/y, y)."""
         mu, gamma, zero = self.mu, self.gamma, jnp.zeros_like(self.mu)
-        cross = jnp.outer(mu, gamma)
-        none, three = jnp.zeros_like(cross).ravel(), jnp.zeros(3, mu.dtype)
-        constant = jnp.concatenate(
-            [three, mu, gamma, (self.dispersion.matrix() + cross + cross.T).ravel()]
-        )
-        on_inverse = jnp.concatenate([zero, mu, jnp.outer(mu, mu).ravel()])
-        on_y = jnp.concatenate([gamma, zero, jnp.outer(gamma, gamma).ravel()])
-        on_log = jnp.concatenate([zero, zero, none])
-        slope = jnp.stack([on_log, on_inverse, on_y], axis=1)
-        return constant, jnp.concatenate([jnp.eye(3, dtype=mu.dtype), slope])
+        nothing, none = jnp.zeros_like(mu, shape=()), jnp.zeros_like(jnp.outer(mu, mu))
+        one, cross = jnp.ones_like(nothing), jnp.outer(mu, gamma)
+        square = self.dispersion.matrix() + cross + cross.T
+        constant = flat(Parts(nothing, nothing, nothing, mu, gamma, square))
+        on_log = flat(Parts(one, nothing, nothing, zero, zero, none))
+        on_inverse = flat(Parts(nothing, one, nothing, zero, mu, jnp.outer(mu, mu)))
+        on_y = flat(Parts(nothing, nothing, one, gamma, zero, jnp.outer(gamma, gamma)))
+        return constant, jnp.stack([on_log, on_inverse, on_y], axis=1)
 
     def _free_parameters(self) -> Self:
         free = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), self)
@@ -237,18 +231,18 @@ class JointNormalMixture(ExponentialFamily):
 
     @classmethod
     def _solve_expectation(cls, eta: Float[Array, " k"]) -> tuple[Self, Array]:
-        normal = normal_part(eta, jnp)
-        subordinator, status = cls._fit_subordinator(eta[:3], None)
+        normal = normal_part(parts_of(eta), jnp)
+        subordinator, status = cls._fit_subordinator(head_of(eta), None)
         dispersion = DenseDispersion.from_matrix(normal.sigma)
         return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
 
     @classmethod
     def _from_expectation_cpu(cls, eta: np.ndarray) -> Self:
-        normal = normal_part(eta, np)
+        normal = normal_part(parts_of(eta), np)
         factor = np.linalg.cholesky(normal.sigma)
         return cls._assemble(
             jnp.asarray(normal.mu), jnp.asarray(normal.gamma),
-            DenseDispersion(jnp.asarray(factor)), cls._fit_subordinator_cpu(eta[:3]),
+            DenseDispersion(jnp.asarray(factor)), cls._fit_subordinator_cpu(head_of(eta)),
         )  # fmt: skip
 
     @classmethod

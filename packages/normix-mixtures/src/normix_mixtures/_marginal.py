@@ -1,37 +1,85 @@
-"""`NormalMixture`: a mixture law with the pieces of EM, the E- and the M-step, and no fitter."""
+"""`NormalMixture`: the distribution of X in X | Y ~ N(μ + γ Y, Σ Y), and its face to the world.
+
+A class of short delegations: densities and the E-step are those of `_e_step`, the M-step that of
+`_m_step`, moments those of `_component_moments`, conditional distributions those of `_conditional`.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
 
-from normix_expfam import GIGMember, Status, gig_moments
-from normix_expfam.internal import as_floats, is_concrete, require, resolve_backend, scalars
+from normix_expfam import GeneralizedInverseGaussian, GIGMember, gig_moments, to_gig
+from normix_expfam.internal import (
+    Backend,
+    Unbatched,
+    as_floats,
+    describe,
+    is_concrete,
+    require,
+    resolve_backend,
+    scalars,
+)
 
-from ._checks import check_observations, check_weights, rows, vector
-from ._density import at_pole, moments_and_log_density, posterior
-from ._law import MixtureLaw
-from ._moment_start import moment_start
-from ._normal_part import normal_part
+from . import _component_moments as moments
+from ._checks import (
+    check_observations,
+    check_weights,
+    dispersion_of,
+    full_rank,
+    indices_of,
+    rows,
+    vector,
+)
+from ._comparison import are_close, change
+from ._conditional import conditional_parts
+from ._conventions import Ghyp
+from ._density import posterior
+from ._dispersion import DenseDispersion, Dispersion, norm
+from ._e_step import Expected, expect_rows, log_prob_of_rows, posterior_moments, whitened
+from ._frame import Frame
+from ._held import Held
+from ._joint import JointNormalMixture
+from ._m_step import maximise
+from ._moment_start import OneBlock, Rows, moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
 from ._subordinator import from_named_parameters, named_parameters, parameter_names
+from ._transform import characteristic
 from ._univariate import UnivariateNormalMixture
 
-Backend = Literal["jax", "cpu"]
+_NOTHING = Held()
 
 
-class NormalMixture(MixtureLaw):
-    """A normal variance-mean mixture f(x), which owns its joint law f(x, y), with EM steps.
+class Flags(NamedTuple):
+    """What a fitter asks of a model in the gauge."""
+
+    is_finite: Bool[Array, ""]
+    """Whether all parameters are numbers and Σ is positive definite."""
+
+    least_pivot: Float[Array, ""]
+    """√(1 - R²) of the component that those before it explain best; see `Dispersion.pivots`."""
+
+    concentration: Float[Array, ""]
+    """(a + b)/2 of Y ~ GIG(p, a, b): about E Y² / Var Y where it is large, next to a normal one."""
+
+
+class NormalMixture(Unbatched):
+    """A normal variance-mean mixture f(x), which owns its joint distribution f(x, y).
 
     X = μ + γ Y + √Y L Z, Z standard normal in d dimensions, Σ = L Lᵀ, Y the subordinator.
     (Σ, γ, Y) is identified up to the scale of Y; `normalize` moves a model into the gauge in
     which log Y has its mode at 0, without changing its law.
     """
+
+    joint: eqx.AbstractVar[JointNormalMixture]
+
+    joint_family: eqx.AbstractClassVar[type[JointNormalMixture]]
+    """The joint family that belongs to this marginal one."""
 
     shape_parameter: ClassVar[str | None] = None
     """The name of the subordinator's parameter that no gauge changes, if it has one."""
@@ -91,6 +139,298 @@ class NormalMixture(MixtureLaw):
         """The parameters of Y by name."""
         return named_parameters(self.joint.subordinator, self.subordinator_aliases)
 
+    _family_of_conditionals: ClassVar[type["NormalMixture"]]
+    """Where `conditional` finds its answer; the decorator `family_of_conditionals` sets it."""
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    @classmethod
+    def _wrap(cls, joint: JointNormalMixture) -> Self:
+        """The marginal law of this joint law."""
+        family: Any = cls
+        model: Self = family(joint)
+        return model
+
+    @property
+    def mu(self) -> Float[Array, " d"]:
+        """Location μ, shape (d,), in the units of X."""
+        return self.joint.mu
+
+    @property
+    def gamma(self) -> Float[Array, " d"]:
+        """Skewness γ, shape (d,), in the units of X per unit of Y."""
+        return self.joint.gamma
+
+    @property
+    def L_Sigma(self) -> Float[Array, "d d"]:
+        """Lower Cholesky factor of the dispersion, shape (d, d)."""
+        return self.joint.dispersion.cholesky()
+
+    @property
+    def sigma(self) -> Float[Array, "d d"]:
+        """Dispersion Σ, shape (d, d); not the covariance, see `cov`."""
+        return self.joint.dispersion.matrix()
+
+    @property
+    def subordinator(self) -> GIGMember:
+        """The law of Y."""
+        return self.joint.subordinator
+
+    @property
+    def dimension(self) -> int:
+        """The number d of components of X."""
+        return self.joint.dimension
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters of the law of X, of which the gauge takes one from the subordinator."""
+        return self.count_parameters()
+
+    def count_parameters(self, held: Held | None = None) -> int:
+        """`n_parameters` without those that are held."""
+        joint = self.joint
+        free = jax.tree.map(lambda leaf: np.ones(np.shape(leaf), bool), joint)
+        free = eqx.tree_at(lambda law: law.dispersion, free, joint.dispersion.free())
+        if held is not None:
+            mask = held.mask(self).joint
+            free = jax.tree.map(lambda each, kept: each & ~np.asarray(kept), free, mask)
+        count = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free))
+        # the gauge takes one from the subordinator
+        left = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(free.subordinator))
+        return count - min(left, 1)
+
+    @classmethod
+    def _from_parts(
+        cls,
+        mu: ArrayLike,
+        gamma: ArrayLike | None,
+        sigma: ArrayLike | Dispersion | None,
+        L_Sigma: ArrayLike | None,
+        subordinator: GIGMember,
+    ) -> Self:
+        """Checked construction shared by the families' `from_classical`."""
+        owner = f"{cls.__name__}.from_classical"
+        mu = vector(owner, "mu", mu)
+        gamma = jnp.zeros_like(mu) if gamma is None else vector(owner, "gamma", gamma)
+        require(gamma.shape == mu.shape, owner, "gamma", f"have the shape {mu.shape} of mu",
+                gamma.shape, "pass one skewness per component")  # fmt: skip
+        dispersion = dispersion_of(owner, sigma, L_Sigma, mu.shape[0])
+        dtype = jnp.result_type(float) if not jnp.issubdtype(mu.dtype, jnp.floating) else mu.dtype
+        parts = jax.tree.map(lambda leaf: leaf.astype(dtype), (gamma, dispersion, subordinator))
+        return cls._wrap(cls.joint_family._assemble(mu, *parts))
+
+    def normalize(self) -> Self:
+        """The same law in the gauge in which log Y has its mode at 0."""
+        return self._wrap(self.joint.normalize())
+
+    def rescaled(self, shift: Float[Array, " d"], scale: Float[Array, " d"]) -> Self:
+        """The law of shift + scale · X, componentwise; scale > 0, both of shape (d,)."""
+        joint = self.joint
+        return self._wrap(
+            joint._assemble(
+                shift + scale * joint.mu,
+                scale * joint.gamma,
+                joint.dispersion.scaled(scale),
+                joint.subordinator,
+            )
+        )
+
+    def with_dispersion(self, dispersion: Dispersion) -> Self:
+        """The model with another Σ, of the same dimension, and the rest as it is."""
+        joint = self.joint
+        return self._wrap(joint._assemble(joint.mu, joint.gamma, dispersion, joint.subordinator))
+
+    def without_skewness(self) -> Self:
+        """The law with γ = 0 and the same Σ, Y and E X, or the same μ where E Y is infinite."""
+        joint, mean = self.joint, self.mean()
+        mu = jnp.where(jnp.all(jnp.isfinite(mean)), mean, joint.mu)
+        zero = jnp.zeros_like(mu)
+        return self._wrap(joint._assemble(mu, zero, joint.dispersion, joint.subordinator))
+
+    def affine(self, A: ArrayLike, b: ArrayLike | None = None) -> Self:
+        """The law of A X + b, which is of the same family.
+
+        Args:
+            A: shape (k, d), of full row rank k <= d; for a vector see `project`.
+            b: shape (k,), 0 if left out.
+
+        Raises:
+            ValueError: for shapes that do not fit or a concrete A of lower rank.
+        """
+        owner = f"{type(self).__name__}.affine"
+        A = full_rank(owner, A, self.dimension).astype(self.mu.dtype)
+        shift = jnp.zeros_like(A, shape=A.shape[:1]) if b is None else vector(owner, "b", b)
+        require(shift.shape == A.shape[:1], owner, "b", f"have shape {A.shape[:1]}", shift.shape,
+                "pass one shift per row of A")  # fmt: skip
+        joint = self.joint
+        return self._wrap(
+            joint._assemble(
+                A @ joint.mu + shift.astype(A.dtype), A @ joint.gamma,
+                joint.dispersion.transformed(A), joint.subordinator,
+            )
+        )  # fmt: skip
+
+    def marginal(self, indices: Sequence[int]) -> Self:
+        """The law of the components `indices` of X, in that order.
+
+        Raises:
+            ValueError: if they are empty, repeated or not components of X.
+        """
+        chosen = indices_of(f"{type(self).__name__}.marginal", indices, self.dimension)
+        return self.affine(np.eye(self.dimension)[chosen])
+
+    def conditional(self, indices: Sequence[int], values: ArrayLike) -> "NormalMixture":
+        """The law of the other components, in their order, given X[indices] = values.
+
+        It is a `GeneralizedHyperbolic` model for every family.
+
+        Args:
+            indices: the components that are known, some but not all.
+            values: what they are, shape (len(indices),).
+
+        Raises:
+            ValueError: for indices or values that do not fit, nan, or where no conditional law
+                exists: at values = μ[indices] for b = 0 and p <= len(indices)/2.
+        """
+        owner = f"{type(self).__name__}.conditional"
+        given = indices_of(owner, indices, self.dimension)
+        require(given.size < self.dimension, owner, "indices", "leave a component", indices,
+                "condition on fewer")  # fmt: skip
+        values = vector(owner, "values", values).astype(self.mu.dtype)
+        require(values.shape == given.shape, owner, "values", f"have shape {given.shape}",
+                values.shape, "pass one value per index")  # fmt: skip
+        mu, gamma, dispersion, law = conditional_parts(self.joint, given, values)
+        if is_concrete(law.p, law.b):
+            require(np.asarray(law.b) > 0 or np.asarray(law.p) > 0, owner, "values",
+                    "not be μ, where the density is infinite", values,
+                    "take other values")  # fmt: skip
+        family = NormalMixture._family_of_conditionals
+        return family._wrap(family.joint_family._assemble(mu, gamma, dispersion, law))
+
+    def standardize(self) -> Self:
+        """The law of (X_i - E X_i) / std(X_i): mean 0, variances 1, correlations as before.
+
+        Raises:
+            ValueError: if the model is concrete and has no finite variances.
+        """
+        mean, variance = self.mean(), self.var()
+        if is_concrete(variance):
+            require(np.isfinite(variance), f"{type(self).__name__}.standardize", "the variances",
+                    "be finite", variance, "use affine with a scale of your own")  # fmt: skip
+        scale = 1 / jnp.sqrt(variance)
+        return self.rescaled(-mean * scale, scale)
+
+    def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Log-density of x, shape (..., d) -> (...); -inf at ±inf, nan at traced nan.
+
+        Raises:
+            ValueError: if the last axis of x has not length d, or a concrete x has nan.
+        """
+        return self._log_prob_of("log_prob", x)
+
+    def prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
+        """Density of x, shape (..., d) -> (...); see `log_prob`."""
+        return jnp.exp(self._log_prob_of("prob", x))
+
+    def _log_prob_of(self, method: str, x: ArrayLike) -> Float[Array, "*batch"]:
+        owner = f"{type(self).__name__}.{method}"
+        flat, shape = rows(owner, x, self.dimension, self.mu.dtype)
+        return log_prob_of_rows(self.joint, flat).reshape(shape)
+
+    def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
+        """The law of Y given X = x: GIG(p - d/2, a + γᵀΣ⁻¹γ, b + (x - μ)ᵀΣ⁻¹(x - μ)).
+
+        Args:
+            x: one point, shape (d,); for more use `equinox.filter_vmap`, or `e_step`.
+
+        Raises:
+            ValueError: for another shape, nan, or where Y given x has no law: at x = μ for b = 0
+                and p <= d/2.
+        """
+        owner = f"{type(self).__name__}.posterior"
+        x = vector(owner, "x", x).astype(self.mu.dtype)
+        require(x.shape == self.mu.shape, owner, "x", f"have shape {self.mu.shape}", x.shape,
+                "pass one point, or batch with equinox.filter_vmap")  # fmt: skip
+        found = posterior(*self.joint.subordinator_as_gig(), *whitened(self.joint, x[None, :]))
+        p, a, b = (value[0] for value in found)
+        if is_concrete(p, b):
+            require(np.asarray(b) > 0 or np.asarray(p) > 0, owner, "x",
+                    "not be μ, where the density is infinite", x, "take another point")  # fmt: skip
+        return GeneralizedInverseGaussian(p, a, b, check=False)
+
+    def characteristic_function(self, t: ArrayLike) -> Complex[Array, "*batch"]:
+        """E exp(i tᵀX) at real t, shape (..., d) -> (...).
+
+        It is exp(i tᵀμ) times E exp(s Y) at s = i tᵀγ - tᵀΣt/2.
+
+        Raises:
+            ValueError: if the last axis of t has not length d, or a concrete t has nan.
+        """
+        owner = f"{type(self).__name__}.characteristic_function"
+        flat, shape = rows(owner, t, self.dimension, self.mu.dtype, name="t")
+        return _characteristic(self, flat).reshape(shape)
+
+    def mean(self) -> Float[Array, " d"]:
+        """E X = μ + γ E Y, shape (d,); inf or nan where it does not exist."""
+        return moments.mean(to_gig(self.subordinator), self.mu, self.gamma)
+
+    def cov(self) -> Float[Array, "d d"]:
+        """Cov X = Σ E Y + γ γᵀ Var Y, shape (d, d); inf or nan where it does not exist."""
+        return moments.covariance(to_gig(self.subordinator), self.gamma, self.sigma)
+
+    def var(self) -> Float[Array, " d"]:
+        """Variances of the components, the diagonal of `cov`, shape (d,)."""
+        return moments.variance(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def skewness(self) -> Float[Array, " d"]:
+        """Skewness of each component, shape (d,); inf or nan where it does not exist."""
+        return moments.skewness(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def kurtosis(self) -> Float[Array, " d"]:
+        """Excess kurtosis of each component, shape (d,); inf or nan where it does not exist."""
+        return moments.kurtosis(to_gig(self.subordinator), self.gamma, self._squares())
+
+    def _squares(self) -> Float[Array, " d"]:
+        return self.joint.dispersion.diagonal()
+
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[Array, "*shape d"]:
+        """Draws of X, shape `(*shape, d)`; either kind of JAX key."""
+        return self.joint.sample(key, shape)[..., :-1]
+
+    def project(self, w: ArrayLike) -> UnivariateNormalMixture:
+        """The law of wᵀX for weights w, shape (d,).
+
+        Raises:
+            ValueError: for another shape, or a concrete w that is 0 or not finite.
+        """
+        w = vector(f"{type(self).__name__}.project", "w", w).astype(self.mu.dtype)
+        require(w.shape == (self.dimension,), f"{type(self).__name__}.project", "w",
+                f"have shape ({self.dimension},)", w.shape,
+                "pass one weight per component")  # fmt: skip
+        if is_concrete(w):
+            require(np.any(np.asarray(w) != 0), f"{type(self).__name__}.project", "w",
+                    "not be zero", np.asarray(w), "a constant has no density")  # fmt: skip
+        scale = norm(self.L_Sigma.T @ w)
+        return UnivariateNormalMixture(
+            w @ self.mu, w @ self.gamma, scale, *self.joint.subordinator_as_gig(), check=False
+        )
+
+    def is_close(self, other: "NormalMixture", rtol: float = 1e-9) -> Array:
+        """Whether two models are the same distribution up to rtol, in the gauge; a boolean.
+
+        Differences of μ, γ and Σ are measured in units of the standard deviations √Σ_ii of both,
+        those of the subordinators in (p, a, b) in units of √(p² + ab) + 1.
+
+        Raises:
+            ValueError: if the dimensions differ.
+        """
+        owner = f"{type(self).__name__}.is_close"
+        require(self.dimension == other.dimension, owner, "other",
+                f"have dimension {self.dimension}", other.dimension,
+                "compare models of the same components")  # fmt: skip
+        return are_close(self.joint.normalize(), other.joint.normalize(), rtol)
+
     @classmethod
     @abstractmethod
     def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
@@ -145,7 +485,13 @@ class NormalMixture(MixtureLaw):
         X = check_observations(owner, X)
         weights = check_weights(owner, weights, X)
         given = None if spread is None else _spread(owner, spread).astype(X.dtype)
-        return moment_start(cls.from_moments, X, weights, given)
+        w = jnp.ones_like(X[:, 0]) if weights is None else weights
+        return cls.default_start(OneBlock(X, w), given)
+
+    @classmethod
+    def default_start(cls, rows: Rows, spread: Array | None = None) -> Self:
+        """`default_init` of checked rows, wherever they are; see there."""
+        return moment_start(cls.from_moments, rows, spread)
 
     def with_fixed(self, **values: ArrayLike) -> Self:
         """This model with `shape_parameter` or mu moved to values, the means of Y as they were.
@@ -159,7 +505,7 @@ class NormalMixture(MixtureLaw):
         owner = f"{type(self).__name__}.with_fixed"
         require("subordinator" not in values, owner, "values", "be of mu or the shape",
                 "subordinator", "build the model with from_classical")  # fmt: skip
-        names = self.check_fixed(owner, tuple(values))
+        names = Held.of(type(self), tuple(values), owner=owner).names
         joint, family = self.joint, self.joint_family
         mu, subordinator = joint.mu, joint.subordinator
         if "mu" in names:
@@ -179,22 +525,19 @@ class NormalMixture(MixtureLaw):
                         shape, "give another value")  # fmt: skip
         return self._wrap(family._assemble(mu, joint.gamma, joint.dispersion, subordinator))
 
-    def with_fixed_of(self, other: Self, names: Sequence[str]) -> Self:
-        """This model with what an M-step can keep moved to the values it has in another one.
+    def with_held_of(self, other: Self, held: Held) -> Self:
+        """This model with what is held moved to the values it has in another one.
 
         Args:
             other: a model of the same family and dimension, in the same gauge.
-            names: out of "mu", "subordinator" and `shape_parameter`.
-
-        Raises:
-            ValueError: for another name.
+            held: what is held.
         """
-        names = self.check_fixed(f"{type(self).__name__}.with_fixed_of", tuple(names))
-        values = {name: getattr(other, name) for name in names if name != "subordinator"}
-        moved = self.with_fixed(**values)
-        subordinator = (other if "subordinator" in names else moved).subordinator
+        names = [name for name in (held.shape, "mu" if held.mu else None) if name is not None]
+        moved = self.with_fixed(**{name: getattr(other, name) for name in names})
+        subordinator = (other if held.subordinator else moved).subordinator
         joint = moved.joint
-        return self._wrap(joint._assemble(joint.mu, joint.gamma, joint.dispersion, subordinator))
+        law = self._wrap(joint._assemble(joint.mu, joint.gamma, joint.dispersion, subordinator))
+        return law.without_skewness() if held.gamma else law
 
     def e_step(self, X: ArrayLike, *, backend: Backend = "jax") -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density.
@@ -205,7 +548,8 @@ class NormalMixture(MixtureLaw):
             ValueError: if X has not shape (n, d) or is concrete and not finite.
         """
         owner = f"{type(self).__name__}.e_step"
-        return self._e_step(self._rows(owner, X), resolve_backend(owner, backend, self, X))
+        X = self._rows(owner, X)
+        return posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
 
     def _rows(self, owner: str, X: ArrayLike) -> Float[Array, "n d"]:
         (X,) = as_floats(owner, X=X)
@@ -219,19 +563,6 @@ class NormalMixture(MixtureLaw):
             require(bad.size == 0, owner, "X", "be finite", f"inf in row {bad[:1]}",
                     "drop or repair such rows")  # fmt: skip
         return X
-
-    def _e_step(self, X: Float[Array, "n d"], backend: Backend) -> PosteriorMoments:
-        if backend == "jax":
-            return _e_step(self, X)
-        z, skew = self._whitened(X)
-        law = self.joint.subordinator_as_gig()
-        given = posterior(*law, z, skew)
-        found = gig_moments(*given, backend="cpu")
-        prior = gig_moments(*law, backend="cpu").log_partition
-        normal = z @ skew - self.dimension / 2 * np.log(2 * np.pi)
-        log_prob = found.log_partition - prior + normal - self.joint.dispersion.half_log_det()
-        values = at_pole((given.b == 0) & (given.p <= 0), log_prob, found)
-        return PosteriorMoments(*(jnp.asarray(value, X.dtype) for value in values))
 
     def statistics(
         self, X: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
@@ -250,7 +581,7 @@ class NormalMixture(MixtureLaw):
         """
         owner = f"{type(self).__name__}.statistics"
         X = self._rows(owner, X)
-        found = self._e_step(X, resolve_backend(owner, backend, self, X))
+        found = posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
         weights = check_weights(owner, weights, X)
         return MixtureStatistics.from_rows(X, found, weights, self.mu)
 
@@ -288,60 +619,99 @@ class NormalMixture(MixtureLaw):
         backend: Backend = "jax",
     ) -> Self:
         """`m_step` from sums that were collected in any number of pieces."""
-        return self.m_step_with_status(
-            statistics, symmetric=symmetric, fixed=fixed, backend=backend
-        )[0]
+        owner = f"{type(self).__name__}.m_step"
+        held = Held.of(type(self), fixed, symmetric=symmetric, owner=owner)
+        return self.maximise(statistics, held, backend=backend)[0]
 
-    @classmethod
-    def check_fixed(cls, owner: str, fixed: Sequence[str]) -> tuple[str, ...]:
-        """The names of parameters that an M-step can keep, each once.
+    def expect(
+        self,
+        X: Float[Array, "n d"],
+        weights: Float[Array, " n"] | None = None,
+        *,
+        origin: Float[Array, " d"] | None = None,
+        backend: Backend = "jax",
+    ) -> Expected:
+        """The E-step as sums over checked rows: what a fitter carries through its loop.
 
-        Raises:
-            ValueError: for another name.
+        Args:
+            X: rows, shape (n, d).
+            weights: one per row, >= 0, shape (n,); rows of weight 0 do not count.
+            origin: of the statistics, shape (d,); 0 if left out.
+            backend: of the Bessel functions.
         """
-        shape = () if cls.shape_parameter is None else (cls.shape_parameter,)
-        known = ("mu", "subordinator", *shape)
-        for name in fixed:
-            require(name in known, owner, "fixed", f"have names among {', '.join(known)}",
-                    repr(name), "for gamma = 0 use symmetric=True; the scale of Y is the "
-                    "gauge")  # fmt: skip
-        return tuple(name for name in known if name in fixed)
+        return expect_rows(self.joint, X, weights, origin, backend)
 
-    def m_step_with_status(
+    def maximise(
         self,
         statistics: MixtureStatistics,
+        held: Held = _NOTHING,
         *,
-        symmetric: bool = False,
-        fixed: Sequence[str] = (),
         backend: Backend = "jax",
-    ) -> tuple[Self, Array]:
-        """`m_step_from_statistics` with the `Status` of the subordinator's fit.
+    ) -> tuple[Self, Int[Array, ""]]:
+        """`m_step_from_statistics`, and the `Status` of the subordinator's fit.
 
-        The CPU backend raises where the JAX one returns a status. With a fixed shape both use
-        the solver of the JAX one.
+        Where that has no solution, the subordinator is nan and the status INFEASIBLE.
         """
-        owner = f"{type(self).__name__}.m_step"
-        backend = resolve_backend(owner, backend, self, statistics)
-        fixed = self.check_fixed(owner, fixed)
-        family = self.joint_family
-        eta = statistics.mean_statistics()
-        mu = self.mu - statistics.origin if "mu" in fixed else None
-        normal = normal_part(eta, jnp, symmetric=symmetric, mu=mu)
-        if "subordinator" in fixed:
-            subordinator, status = self.joint.subordinator, jnp.int32(Status.CONVERGED)
-        elif self.shape_parameter in fixed:
-            order = self.joint.subordinator_as_gig().p
-            subordinator, status = family._fit_subordinator_of_order(eta[:3], order)
-        elif backend == "cpu":
-            subordinator = family._fit_subordinator_cpu(np.asarray(eta[:3], np.float64))
-            subordinator = jax.tree.map(lambda leaf: leaf.astype(eta.dtype), subordinator)
-            status = jnp.int32(Status.CONVERGED)
-        else:
-            start = self.joint.subordinator_as_gig()
-            subordinator, status = family._fit_subordinator(eta[:3], start)
-        mu, dispersion = normal.mu + statistics.origin, self.joint.dispersion.fitted(normal.sigma)
-        joint = family._assemble(mu, normal.gamma, dispersion, subordinator)
-        return self._wrap(joint.normalize()), status
+        backend = resolve_backend(f"{type(self).__name__}.maximise", backend, self, statistics)
+        joint, status = maximise(self.joint, statistics, held, backend)
+        return self._wrap(joint), status
+
+    def no_statistics(self) -> MixtureStatistics:
+        """Those of no rows about 0, in the shape in which `expect` gives them."""
+        return MixtureStatistics.zeros(jnp.zeros_like(self.mu))
+
+    def change(self, other: Self) -> Float[Array, ""]:
+        """Largest change of μ, γ and L to another model, both in the gauge.
+
+        Each is in units of √Σ_jj of its row. The distribution of Y is left out: p, a and b can run
+        along a nearly flat valley after that of X has settled.
+        """
+        return change(self.joint, other.joint)
+
+    def flags(self) -> Flags:
+        """What a fitter asks of a model in the gauge."""
+        numbers = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(self)]
+        least = self.joint.dispersion.least_pivot()
+        _, a, b = self.joint.subordinator_as_gig()
+        return Flags(jnp.all(jnp.stack(numbers)) & (least > 0), least, (a + b) / 2)
+
+    def frame(self, held: Held) -> Frame | None:
+        """Coordinates for an ascent from this model in the gauge; None if Σ is not dense."""
+        dense = isinstance(self.joint.dispersion, DenseDispersion)
+        return Frame.at(self.joint, held) if dense else None
+
+    def moved(self, frame: Frame, u: Float[Array | np.ndarray, " k"]) -> Self:
+        """The model of this family at the coordinates u of a frame."""
+        return self._wrap(frame.moved(self.joint, u))
+
+    def to_ghyp(self) -> Ghyp:
+        """The parameters of R's ghyp in its gauge E Y = 1; sigma is the matrix Σ.
+
+        Raises:
+            ValueError: if the model is concrete and E Y is infinite.
+        """
+        mean_y = to_gig(self.subordinator).mean()
+        if is_concrete(mean_y):
+            require(np.isfinite(mean_y), f"{type(self).__name__}.to_ghyp", "E Y",
+                    "be finite in the gauge E Y = 1", mean_y,
+                    "with a = 0 that needs p < -1; pass λ, χ, ψ of this model as "
+                    "they are")  # fmt: skip
+        joint = self.joint.rescaled_subordinator(1 / mean_y)
+        p, a, b = joint.subordinator_as_gig()
+        return Ghyp(p, b, a, joint.mu, joint.dispersion.matrix(), joint.gamma)
+
+
+Family = TypeVar("Family", bound=NormalMixture)
+
+
+def family_of_conditionals(family: type[Family]) -> type[Family]:
+    """Mark the one family that contains the conditional distributions of every mixture.
+
+    `NormalMixture.conditional` returns its members but cannot import it, because a family is built
+    on `NormalMixture`.
+    """
+    NormalMixture._family_of_conditionals = family
+    return family
 
 
 def _spread(owner: str, value: ArrayLike) -> Array:
@@ -363,8 +733,7 @@ def _of_order(model: NormalMixture, order: Array) -> GIGMember:
 
 
 @eqx.filter_jit
-def _e_step(model: NormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
-    z, skew = model._whitened(X)
-    found, log_prob = moments_and_log_density(*model.joint.subordinator_as_gig(), z, skew)
-    log_prob = log_prob - model.joint.dispersion.half_log_det()
-    return PosteriorMoments(log_prob, found.log_y, found.inverse_y, found.y)
+def _characteristic(model: NormalMixture, t: Float[Array, "n d"]) -> Complex[Array, " n"]:
+    turned = t @ model.L_Sigma
+    law = model.joint.subordinator_as_gig()
+    return characteristic(*law, turned, t @ model.gamma, t @ model.mu)

@@ -7,15 +7,14 @@ from the others EM would need thousands of iterations to find the bulk of the da
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_expfam.internal import binary_unit, varying_like
-
-from ._law import MixtureLaw
+from normix_expfam.internal import binary_unit
 
 _LEAST, _MOST = 0.02, 2.0  # Var Y / (E Y)², where EM is not slow
 _DOMINATED = 0.5  # of n, the kurtosis of a column in which one row is all that counts
@@ -23,90 +22,172 @@ _ROUNDS = 30  # each takes an outlier's share in a scale from s to about √s
 _MET, _OFF = 1e-6, 0.05  # distance of μ from a row, in scales: too near, and how far then
 _SKEWED = 0.2  # most of γᵀ C⁻¹ γ Var Y, the share of the skewness in the covariance C
 
-M = TypeVar("M", bound=MixtureLaw)
+M = TypeVar("M", bound=Any)
+T = TypeVar("T")
+Block = Float[Array, "n d"]
+Weights = Float[Array, " n"]
 
 
-def moment_start(
-    build: Callable[..., M],
-    X: Float[Array, "n d"],
-    weights: Float[Array, " n"] | None,
-    spread: Array | None,
-) -> M:
-    """`build(mean, cov, spread=, gamma=)` with the moments of the rows of X.
+@runtime_checkable
+class Rows(Protocol):
+    """Weighted rows, wherever they are, seen through sums and extremes over blocks of them."""
+
+    def reduce(self, f: Callable[..., T], *args: Any) -> T:
+        """The sum over blocks of f(X, weights, *args), leaf by leaf."""
+        ...
+
+    def reduce_max(self, f: Callable[..., T], *args: Any) -> T:
+        """The maximum over blocks of f(X, weights, *args), leaf by leaf."""
+        ...
+
+    def middle(self) -> Float[Array, " d"]:
+        """In each column a cell at which the weight of the cells up to it reaches a half."""
+        ...
+
+
+class OneBlock(eqx.Module):
+    """Rows that are one array."""
+
+    X: Block
+    weights: Weights
+
+    def reduce(self, f: Callable[..., T], *args: Any) -> T:
+        return f(self.X, self.weights, *args)
+
+    def reduce_max(self, f: Callable[..., T], *args: Any) -> T:
+        return f(self.X, self.weights, *args)
+
+    def middle(self) -> Float[Array, " d"]:
+        return middle_of_columns(self.X, self.weights)
+
+
+def middle_of_columns(X: Block, weights: Weights) -> Float[Array, " d"]:
+    """`Rows.middle` of one array."""
+    order = jnp.argsort(X, axis=0)
+    below = jnp.cumsum(weights[order], axis=0)
+    row = jnp.argmax(below >= below[-1:] / 2, axis=0)
+    return jnp.take_along_axis(X, jnp.take_along_axis(order, row[None, :], axis=0), axis=0)[0]
+
+
+def moment_start(build: Callable[..., M], rows: Rows, spread: Array | None) -> M:
+    """`build(mean, cov, spread=, gamma=)` with the moments of the rows.
 
     They are taken in units in which squares and fourth powers are floating-point numbers, and the
     model is scaled back.
     """
-    w = jnp.ones_like(X[:, 0]) if weights is None else weights
-    centre, unit = _units(X, w)
-    scaled = (X - centre[None, :]) / unit[None, :]
-    mean, cov, spread, gamma = _moments(scaled, w, spread)
-    return build(mean, cov, spread=spread, gamma=gamma).rescaled(centre, unit)
+    found = _moments(rows, spread)
+    model = build(found.mean, found.cov, spread=found.spread, gamma=found.gamma)
+    return model.rescaled(found.centre, found.unit)
 
 
-@jax.jit
-def _units(X: Float[Array, "n d"], weights: Float[Array, " n"]) -> tuple[Array, Array]:
-    """Columns in which squares and fourth powers are numbers: a centre and a power of 2."""
-    centre = weights / jnp.sum(weights) @ X
-    return centre, binary_unit(jnp.max(jnp.abs(X - centre[None, :]), axis=0), jnp)
+class _Moments(NamedTuple):
+    centre: Float[Array, " d"]
+    unit: Float[Array, " d"]  # a power of 2
+    mean: Float[Array, " d"]  # of (X - centre) / unit, as all that follows
+    cov: Float[Array, "d d"]
+    spread: Array
+    gamma: Float[Array, " d"]
 
 
-@jax.jit
-def _moments(
-    X: Float[Array, "n d"], weights: Float[Array, " n"], spread: Array | None
-) -> tuple[Array, ...]:
-    w = weights / jnp.sum(weights)
-    kurtosis = _kurtosis(X, w)
-    dominated = (jnp.max(kurtosis) > _DOMINATED / jnp.sum(w * w)) & _has_core(X, w)
-    w = jax.lax.cond(dominated, _without_outliers, lambda _, w: w, X, w)
-    mean = w @ X
-    centred = X - mean[None, :]
-    cov = centred.T @ (centred * w[:, None])
+class _Location(NamedTuple):
+    """Mean and variances in standard units, which weights that leave outliers out come from."""
+
+    mean: Float[Array, " d"]
+    var: Float[Array, " d"]
+
+
+@eqx.filter_jit
+def _moments(rows: Rows, spread: Array | None) -> _Moments:
+    total, first = rows.reduce(lambda X, w: (jnp.sum(w), w @ X))
+    centre = first / total
+    widest = rows.reduce_max(lambda X, _, c: jnp.max(jnp.abs(X - c[None, :]), axis=0), centre)
+    unit = binary_unit(widest, jnp)
+
+    def summed(f: Callable[..., T], *args: Any) -> T:
+        """Σ over blocks of f in standard units, with weights whose sum is 1."""
+
+        def of_block(X: Block, w: Weights, *args: Any) -> T:
+            return f((X - centre[None, :]) / unit[None, :], w / total, *args)
+
+        return rows.reduce(of_block, *args)
+
+    share = rows.reduce(lambda _, w: jnp.sum((w / total) ** 2))
+    plain = _located(summed, lambda _, w: w)
+    fourth = summed(lambda X, w: w @ (X - plain.mean[None, :]) ** 4)
+    dominated = jnp.max(fourth / plain.var**2) > _DOMINATED / share
+    middle = rows.middle()
+    # if a value makes up half of a column, the scale of Cauchy's distribution is 0 at its maximum
+    met = rows.reduce(lambda X, w: w @ (middle[None, :] == X).astype(w.dtype)) / total
+    robust = dominated & jnp.all(met < 0.5)
+    kept = jax.lax.cond(robust, lambda: _without_outliers(summed, plain), lambda: plain)
+
+    def weight(X: Block, w: Weights) -> Weights:
+        return jnp.where(robust, _cauchy(X, w, kept), w)
+
+    return _with_gamma(rows, summed, weight, centre, unit, spread)
+
+
+def _with_gamma(
+    rows: Rows, summed: Callable[..., Any], weight: Callable[..., Weights],
+    centre: Array, unit: Array, spread: Array | None,
+) -> _Moments:  # fmt: skip
+    total = summed(lambda X, w: jnp.sum(weight(X, w)))
+    mean = summed(lambda X, w: weight(X, w) @ X) / total
+
+    def second(X: Block, w: Weights) -> Array:
+        centred = X - mean[None, :]
+        return centred.T @ (centred * weight(X, w)[:, None])
+
+    cov = summed(second) / total
     scale = jnp.sqrt(jnp.diagonal(cov))
-    Z = centred / scale[None, :]
-    square = Z * Z
+
+    def higher(X: Block, w: Weights) -> tuple[Array, Array]:
+        Z, u = (X - mean[None, :]) / scale[None, :], weight(X, w)
+        square = Z * Z
+        return u @ (square * Z), u @ (square * square)
+
+    third, fourth = summed(higher)
     if spread is None:
-        excess = jnp.sort(w @ (square * square) - 3)
+        excess = jnp.sort(fourth / total - 3)
         median = (excess[(len(excess) - 1) // 2] + excess[len(excess) // 2]) / 2
         spread = jnp.clip(median / 3, _LEAST, _MOST)
-    gamma = scale * (w @ (square * Z)) / (3 * spread)
+    gamma = scale * (third / total) / (3 * spread)
     factor = jnp.linalg.cholesky(cov)
-    share = jnp.sum(jax.scipy.linalg.solve_triangular(factor, gamma, lower=True) ** 2) * spread
-    gamma = gamma * jnp.sqrt(_SKEWED / jnp.maximum(share, _SKEWED))
+    part = jnp.sum(jax.scipy.linalg.solve_triangular(factor, gamma, lower=True) ** 2) * spread
+    gamma = gamma * jnp.sqrt(_SKEWED / jnp.maximum(part, _SKEWED))
+
+    def nearness(X: Block, w: Weights) -> Array:
+        standard = (X - centre[None, :]) / unit[None, :]
+        Z = (standard - (mean - gamma)[None, :]) / scale[None, :]
+        return -jnp.min(jnp.where(w > 0, jnp.max(jnp.abs(Z), axis=1), jnp.inf))
+
     # a density with a pole at μ is infinite if μ is a row, as the middle of symmetric rows is
-    nearest = jnp.min(jnp.max(jnp.abs(Z + (gamma / scale)[None, :]), axis=1))
-    return mean + jnp.where(nearest < _MET, _OFF, 0.0) * scale, cov, spread, gamma
+    off = jnp.where(-rows.reduce_max(nearness) < _MET, _OFF, 0.0)
+    return _Moments(centre, unit, mean + off * scale, cov, spread, gamma)
 
 
-def _kurtosis(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Array, " d"]:
-    centred = X - (w @ X)[None, :]
-    square = (centred / jnp.max(jnp.abs(centred), axis=0)[None, :]) ** 2
-    return (w @ (square * square)) / (w @ square) ** 2
+def _located(summed: Callable[..., Any], weight: Callable[..., Weights]) -> _Location:
+    """Mean and variances with weights of the rows."""
+    total, first = summed(lambda X, w: (jnp.sum(weight(X, w)), weight(X, w) @ X))
+    mean = first / total
+    var = summed(lambda X, w: weight(X, w) @ (X - mean[None, :]) ** 2) / total
+    return _Location(mean, var)
 
 
-def _has_core(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Array:
-    """Whether no value makes up half of a column.
-
-    If one does, the scale of Cauchy's law is 0 at the maximum of its likelihood.
-    """
-    order = jnp.argsort(X, axis=0)
-    middle = jnp.argmax(jnp.cumsum(w[order], axis=0) >= 0.5, axis=0)
-    row = jnp.take_along_axis(order, middle[None, :], axis=0)
-    return jnp.all(w @ (jnp.take_along_axis(X, row, axis=0) == X).astype(w.dtype) < 0.5)
+def _cauchy(X: Block, w: Weights, at: _Location) -> Weights:
+    """w/(1 + q/d), q the squared distance of a row from the centre, columns in their scales."""
+    return w / (1 + jnp.mean((X - at.mean[None, :]) ** 2 / at.var[None, :], axis=1))
 
 
-def _without_outliers(X: Float[Array, "n d"], w: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Weights under which no row dominates: of the maximum likelihood of Cauchy's law.
+def _without_outliers(summed: Callable[..., Any], start: _Location) -> _Location:
+    """Where no row dominates: at the maximum of the likelihood of Cauchy's distribution.
 
-    They are 1/(1 + q/d), q the squared distance of a row from the centre with columns in units of
-    their scales; centre and scales are the weighted ones, by iteration (Kent & Tyler 1991, Ann.
-    Stat. 19, 2102).
+    Centre and scales are those with the weights that come from them, by iteration (Kent & Tyler
+    1991, Ann. Stat. 19, 2102).
     """
 
-    def reweighted(_: Array, u: Float[Array, " n"]) -> Float[Array, " n"]:
-        centred = X - (u @ X)[None, :]
-        square = centred**2 / (u @ centred**2)[None, :]
-        u = w / (1 + jnp.mean(square, axis=1))
-        return u / jnp.sum(u)
+    def again(_: Array, at: _Location) -> _Location:
+        return _located(summed, lambda X, w: _cauchy(X, w, at))
 
-    return jax.lax.fori_loop(0, _ROUNDS, reweighted, varying_like(w, X))
+    found: _Location = jax.lax.fori_loop(0, _ROUNDS, again, start)
+    return found

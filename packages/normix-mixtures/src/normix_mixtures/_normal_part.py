@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array
 
+from ._layout import Parts
+
 
 class NormalPart(NamedTuple):
     """μ (d,), γ (d,), Σ (d, d)."""
@@ -13,15 +15,10 @@ class NormalPart(NamedTuple):
     sigma: Array
 
 
-def dimension_of(length: int) -> int:
-    """d from the length 3 + 2 d + d² of θ."""
-    return round((length - 2) ** 0.5) - 1
-
-
 def normal_part(
-    eta: Any, xp: Any, *, symmetric: bool = False, mu: Array | None = None
+    means: Parts, xp: Any, *, symmetric: bool = False, mu: Array | None = None
 ) -> NormalPart:
-    """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics η.
+    """(μ, γ, Σ) that maximise the complete-data likelihood, from mean statistics.
 
     The normal equations E[(x - μ - γ y)/y] = 0 and E[x - μ - γ y] = 0 give
     γ = (m - E x E 1/Y) / (1 - E Y E 1/Y) with m = E x/Y, μ = E x - γ E Y, and
@@ -31,10 +28,7 @@ def normal_part(
     Σ = E (x - μ)(x - μ)ᵀ/Y - E Y γ γᵀ.
     An infinite E Y makes γ = 0: it is the limit of both.
     """
-    d = dimension_of(eta.shape[0])
-    inverse_y, y = eta[1], eta[2]
-    x, over_y = eta[3 : 3 + d], eta[3 + d : 3 + 2 * d]
-    square = eta[3 + 2 * d :].reshape(d, d)
+    _, inverse_y, y, x, over_y, square = means
     finite = xp.isfinite(y)
     y = xp.where(finite, y, 1.0)
     if mu is not None:
@@ -46,7 +40,7 @@ def normal_part(
         mu = over_y / inverse_y
         return NormalPart(mu, xp.zeros_like(mu), square - xp.outer(over_y, mu))
     spread = y * inverse_y - 1  # >= 0 by Jensen
-    determined = (spread > 64 * xp.finfo(eta.dtype).eps) & finite
+    determined = (spread > 64 * xp.finfo(x.dtype).eps) & finite
     where, outer = xp.where, xp.outer
     gamma = where(determined, (x * inverse_y - over_y) / where(determined, spread, 1.0), 0.0)
     mu = where(finite, x - gamma * y, over_y / inverse_y)

@@ -7,6 +7,8 @@ from jaxtyping import Array, Float
 
 from normix_expfam.internal import Unbatched, describe
 
+from ._layout import Parts, flat, parts_of
+
 
 class PosteriorMoments(NamedTuple):
     """Moments of the subordinator given each row, with the row's log-density; shapes (n,)."""
@@ -90,13 +92,49 @@ class MixtureStatistics(Unbatched):
         cls, eta: Float[Array, " k"], n: Float[Array, ""], origin: Float[Array, " d"]
     ) -> "MixtureStatistics":
         """n times mean statistics η in the layout of `mean_statistics`, about an origin."""
-        d = origin.shape[0]
-        total = n * eta
-        square = total[3 + 2 * d :].reshape(d, d)
-        return cls(
-            origin, n, total[0], total[1], total[2], total[3 : 3 + d], total[3 + d : 3 + 2 * d],
-            square,
-        )  # fmt: skip
+        return cls(origin, n, *parts_of(n * eta))
+
+    @classmethod
+    def zeros(cls, origin: Float[Array, " d"]) -> "MixtureStatistics":
+        """Those of no rows, about an origin."""
+        d, zero = origin.shape[0], jnp.zeros_like(origin, shape=())
+        vector, square = jnp.zeros_like(origin), jnp.zeros_like(origin, shape=(d, d))
+        return cls(origin, zero, zero, zero, zero, vector, vector, square)
+
+    @property
+    def parts(self) -> Parts:
+        """The sums, without origin and n."""
+        return Parts(
+            self.log_y, self.inverse_y, self.y, self.x, self.x_inverse_y, self.xx_inverse_y
+        )
+
+    def mean(self) -> "MixtureStatistics":
+        """Statistics per row, with n = 1, about the same origin."""
+        return MixtureStatistics(
+            self.origin, jnp.ones_like(self.n), *(part / self.n for part in self.parts)
+        )
+
+    def lengths(self) -> Float[Array, " r"]:
+        """The components in which a distance between statistics is measured, shape (3 + 3 d,).
+
+        Those of log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y; the rest is wide and says nothing
+        more.
+        """
+        head = jnp.stack([self.log_y, self.inverse_y, self.y])
+        squares = jnp.diagonal(self.xx_inverse_y)
+        return jnp.concatenate([head, self.x, self.x_inverse_y, squares])
+
+    def with_subordinator_of(self, other: "MixtureStatistics") -> "MixtureStatistics":
+        """With the sums of log Y, 1/Y and Y of other statistics, if these are numbers.
+
+        They are those of the same rows under another model: the second cycle of an ECM algorithm
+        (Meng & Rubin 1993, Biometrika 80, 267). Σ E Y may be infinite.
+        """
+        head = jnp.stack([other.log_y, other.inverse_y, other.y])
+        usable = jnp.all(jnp.isfinite(head[:2])) & ~jnp.isnan(head[2])
+        own = jnp.stack([self.log_y, self.inverse_y, self.y])
+        log_y, inverse_y, y = jnp.where(usable, head, own)
+        return MixtureStatistics(self.origin, self.n, log_y, inverse_y, y, *self.parts[3:])
 
     def moved(self, origin: Float[Array, " d"]) -> "MixtureStatistics":
         """The same statistics about another origin."""
@@ -132,6 +170,4 @@ class MixtureStatistics(Unbatched):
 
     def mean_statistics(self) -> Float[Array, " k"]:
         """η̂ of (X - origin, Y) in the layout of `JointNormalMixture`, shape (3 + 2 d + d²,)."""
-        head = jnp.stack([self.log_y, self.inverse_y, self.y])
-        parts = head, self.x, self.x_inverse_y, self.xx_inverse_y.ravel()
-        return jnp.concatenate(parts) / self.n
+        return flat(self.parts) / self.n

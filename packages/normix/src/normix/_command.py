@@ -238,7 +238,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 
 def _account(
-    data: Sample, results: "Mapping[str, EMResult]", best: str | None, out: Path | None
+    data: Sample, results: "Mapping[str, EMResult[Any]]", best: str | None, out: Path | None
 ) -> int:
     """Write the files, then print the report. Returns the exit code."""
     from ._report import label
@@ -265,7 +265,7 @@ def _account(
 
 
 def _report(
-    stream: IO[str], data: Sample, results: "Mapping[str, EMResult]", best: str | None
+    stream: IO[str], data: Sample, results: "Mapping[str, EMResult[Any]]", best: str | None
 ) -> str:
     """The report in the form that suits the stream."""
     from ._report import report_fits
@@ -326,7 +326,7 @@ def _prepare(out: Path, families: Sequence[str], *, overwrite: bool) -> None:
 
 
 def _write(
-    out: Path, data: Sample, results: "Mapping[str, EMResult]", best: str | None
+    out: Path, data: Sample, results: "Mapping[str, EMResult[Any]]", best: str | None
 ) -> list[str]:
     """Models, picture and summaries: all are made before the first is written.
 

@@ -31,7 +31,7 @@ _SUMMARY_HEADER: Final = (
 
 
 def report_fits(
-    console: "Console", data: Sample, results: Mapping[str, EMResult], best: str | None
+    console: "Console", data: Sample, results: Mapping[str, EMResult[Any]], best: str | None
 ) -> None:
     from rich.text import Text
 
@@ -101,7 +101,7 @@ def _decimals(scale: np.ndarray[Any, np.dtype[Any]]) -> int | None:
     return decimals if decimals <= 9 and high < 1e7 else None
 
 
-def summary_csv(results: Mapping[str, EMResult], best: str | None) -> str:
+def summary_csv(results: Mapping[str, EMResult[Any]], best: str | None) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_SUMMARY_HEADER)
@@ -123,5 +123,5 @@ def summary_csv(results: Mapping[str, EMResult], best: str | None) -> str:
     return text.getvalue()
 
 
-def label(result: EMResult) -> str:
+def label(result: EMResult[Any]) -> str:
     return result.status.name.lower().replace("_", " ")

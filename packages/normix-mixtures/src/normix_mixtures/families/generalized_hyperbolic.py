@@ -11,8 +11,7 @@ from normix_mixtures._checks import prause_matrix, vector
 from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import GIGParameters, JointNormalMixture
-from normix_mixtures._law import family_of_conditionals
-from normix_mixtures._marginal import NormalMixture
+from normix_mixtures._marginal import NormalMixture, family_of_conditionals
 from normix_mixtures._registry import register_family
 
 

@@ -1,17 +1,18 @@
 """The course of a fit from one start: EM, and an ascent where it crawls or ends too early."""
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam import Status
-from normix_mixtures import DenseDispersion, NormalMixture
+from normix_fit._data import Rows
+from normix_mixtures import NormalMixture
 
 from ._ascent import Point, ascend, unexplained
-from ._loop import Rules, State, begin, unloaded
-from ._map import RUNNING, Data, Plan
-from ._several import advanced
+from ._evaluation import Plan
+from ._loop import Rules, State, advance, init, unload
 
 _PATIENCE = 60  # evaluations of EM before an ascent
 _GLANCE = 10  # evaluations between two looks at whether EM crawls
@@ -25,19 +26,17 @@ class Course:
 
     Args:
         start: in standard coordinates and in the gauge.
-        data: standardised rows.
+        rows: standardised.
         plan: what the map is.
         rules: when EM stops.
         max_iter: most evaluations after the first.
-        held: names of what is held, "gamma" for a symmetric fit.
     """
 
     def __init__(
-        self, start: NormalMixture, data: Data, plan: Plan, rules: Rules, max_iter: int,
-        held: tuple[str, ...],
-    ) -> None:  # fmt: skip
-        self.state = begin(start, data)
-        self._data, self._plan, self._rules, self._held = data, plan, rules, held
+        self, start: NormalMixture, rows: Rows, plan: Plan, rules: Rules, max_iter: int
+    ) -> None:
+        self.state = init(start)
+        self._rows, self._plan, self._rules = rows, plan, rules
         self._most = max_iter + 1
         self._likelihoods: list[np.ndarray] = []
         self._changes: list[np.ndarray] = []
@@ -46,7 +45,7 @@ class Course:
         self._seen: list[float] = []  # the likelihood at each look in this round
         # with EM's own test of the parameters alone asked for, it is the judge
         judged = bool(np.isfinite(rules.gain_tol))
-        self._climbs = judged and isinstance(start.joint.dispersion, DenseDispersion)
+        self._climbs = judged and start.frame(plan.held) is not None
         self._patience = _PATIENCE if rules.acceleration is not None else self._most
         self.over = False
 
@@ -65,7 +64,7 @@ class Course:
     def rank(self) -> tuple[bool, float]:
         """Likelihoods that have a maximum before those that have none, then by their size."""
         status = int(self.state.status)
-        return status == RUNNING or Status(status).has_maximum, self.log_likelihood
+        return Status(status).has_maximum, self.log_likelihood
 
     @property
     def taken(self) -> int:
@@ -82,10 +81,10 @@ class Course:
 
     def resume(self, state: State) -> None:
         """Take the state in which EM paused or ended, and decide what follows."""
-        self.state, *gone = unloaded(state)
+        self.state, *gone = unload(state)
         self._keep(*gone)
         status = int(state.status)
-        if status == RUNNING:
+        if status == Status.RUNNING:
             tired = self._climbs and self._is_tired()
             self.over = self.evaluated >= self._most
         else:
@@ -94,7 +93,8 @@ class Course:
         if tired and not self.over:
             self._ascend()
         status = int(self.state.status)
-        if status in (RUNNING, Status.CONVERGED, Status.SOLVER_STALLED) and self._is_collapsed():
+        open_ended = (Status.RUNNING, Status.CONVERGED, Status.SOLVER_STALLED)
+        if status in open_ended and self._is_collapsed():
             self.state = self.state._replace(status=jnp.int32(Status.SINGULAR_DISPERSION))
             self.over = True
 
@@ -109,7 +109,7 @@ class Course:
                 (self._changes, self.state.param_changes),
             )
         ]
-        log_likelihoods, param_changes = (jnp.asarray(p, self._data.X.dtype) for p in parts)
+        log_likelihoods, param_changes = (jnp.asarray(p, self._rows.dtype) for p in parts)
         return self.state._replace(
             log_likelihoods=log_likelihoods, param_changes=param_changes,
             taken=jnp.int32(self.taken), evaluated=jnp.int32(self.evaluated),
@@ -140,13 +140,12 @@ class Course:
 
     @property
     def _rounding(self) -> float:
-        eps = float(jnp.finfo(self._data.X.dtype).eps)
+        eps = float(jnp.finfo(self._rows.dtype).eps)
         return 1e3 * eps * (1 + abs(self.log_likelihood))
 
     def _point(self) -> Point:
-        eta = np.asarray(self.state.eta, np.float64)
         if self._plan.algorithm == "em":
-            return Point(self.state.model, self.log_likelihood, eta)
+            return Point(self.state.model, self.log_likelihood, self.state.statistics)
         # the second cycle's statistics are not those under the model
         self._before += 1
         return self._evaluated(self.state.model)[0]
@@ -162,23 +161,24 @@ class Course:
         mu = np.asarray(model.mu, np.float64)
         reach = _APART * np.sqrt(np.asarray(model.joint.dispersion.diagonal() + model.gamma**2))
         # a wider reach meets others: of the cells off the median half are within 1 of it
-        for j in np.flatnonzero(reach < 1.0):
-            column = np.asarray(self._data.X[:, j], np.float64)
-            met = column[np.abs(column - mu[j]) < reach[j]]
-            if len(met) > 1 and np.all(met == met[0]):
-                return True
-        return False
+        columns = np.flatnonzero(reach < 1.0)
+        if not columns.size:
+            return False
+        near = columns, mu[columns], reach[columns]
+        count = self._rows.reduce(_count_met, *near)
+        lowest, highest = self._rows.reduce_max(_extremes_met, *near)
+        return bool(np.any((count > 1) & (-lowest == highest)))
 
     def _is_short(self) -> bool:
-        rest = unexplained(self._point(), float(self._data.total), self._held)
+        rest = unexplained(self._point(), float(self._rows.total), self._plan.held)
         return rest > max(_SHORT * float(self._rules.gain_tol), self._rounding)
 
     def _evaluated(self, model: NormalMixture) -> tuple[Point, State]:
-        fresh = begin(model, self._data)._replace(model=self.state.model)
+        fresh = init(model)._replace(model=self.state.model)
         plan = dataclasses.replace(self._plan, algorithm="em")
-        found = advanced([fresh], self._data, [1], plan, self._rules)[0]
+        found = advance([fresh], self._rows, [1], plan, self._rules)[0]
         value = float(found.log_likelihoods[0]) if int(found.taken) > 0 else -np.inf
-        return Point(model, value, np.asarray(found.eta, np.float64)), found
+        return Point(model, value, found.statistics), found
 
     def _ascend(self) -> None:
         """Climb; then EM goes on from there, or is at its end if there was nothing to gain."""
@@ -194,7 +194,7 @@ class Course:
 
         most = self._most - self.evaluated
         spent = ascend(
-            start, evaluate, float(self._data.total), self._held, most,
+            start, evaluate, float(self._rows.total), self._plan.held, most,
             float(self._rules.gain_tol),
         )  # fmt: skip
         gain = highest - start.log_likelihood
@@ -214,5 +214,24 @@ class Course:
             self.state = self.state._replace(status=jnp.int32(Status.CONVERGED))
             self.over = True
         else:
-            self.state = self.state._replace(status=jnp.int32(RUNNING))
+            self.state = self.state._replace(status=jnp.int32(Status.RUNNING))
             self.over = total >= self._most
+
+
+def _met(X: Any, columns: np.ndarray, mu: np.ndarray, reach: np.ndarray) -> tuple[Any, Any]:
+    """The cells of these columns, and which of them are within reach of μ."""
+    cells = np.asarray(X, np.float64)[:, columns]
+    return cells, np.abs(cells - mu) < reach
+
+
+def _count_met(X: Any, weights: Any, *near: np.ndarray) -> np.ndarray:
+    _, met = _met(X, *near)
+    return np.sum(met & (np.asarray(weights)[:, None] > 0), axis=0)
+
+
+def _extremes_met(X: Any, weights: Any, *near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of minus the cells and of the cells."""
+    del weights
+    cells, met = _met(X, *near)
+    low = np.max(np.where(met, -cells, -np.inf), axis=0)
+    return low, np.max(np.where(met, cells, -np.inf), axis=0)

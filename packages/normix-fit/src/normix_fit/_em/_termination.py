@@ -1,26 +1,15 @@
-"""When EM has converged: parameters at rest, and no likelihood left to gain."""
+"""What ends a fit: no likelihood left to gain, and the limit of its family a model lies on."""
+
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from normix_mixtures import NormalMixture
+from normix_expfam import Status
+from normix_mixtures import GeneralizedHyperbolic
 
-
-def relative_change(old: NormalMixture, new: NormalMixture) -> Float[Array, ""]:
-    """Largest change of μ, γ and L_Σ, each component in units of √Σ_jj of its row.
-
-    Both models are in the gauge of `normalize`. The measure does not change when columns are
-    scaled or shifted; the subordinator's parameters are excluded, because p, a and b can run
-    along a nearly flat valley after the law has settled.
-    """
-    scale = jnp.sqrt(old.joint.dispersion.diagonal())
-    return jnp.maximum(
-        jnp.maximum(
-            jnp.max(jnp.abs(new.mu - old.mu) / scale),
-            jnp.max(jnp.abs(new.gamma - old.gamma) / scale),
-        ),
-        jnp.max(jnp.abs(new.L_Sigma - old.L_Sigma) / scale[:, None]),
-    )
+_NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
+_NOTHING = 1e-12
 
 
 def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> Float[Array, ""]:
@@ -46,3 +35,18 @@ def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> F
     estimate = gains[-1] * r / jnp.where(r < 1, 1 - r, 1.0)
     nothing = (taken > 0) & (gains[-1] <= 0)
     return jnp.where(nothing, 0.0, jnp.where(r < 1, estimate, jnp.inf))
+
+
+def limit_of(model: Any) -> Status:
+    """The status of a converged fit; `model` is in the gauge of `normalize`."""
+    p, a, b = (float(part) for part in model.joint.subordinator_as_gig())
+    if (a + b) / 2 > _NORMAL_LIMIT:
+        return Status.NORMAL_LIMIT
+    if isinstance(model, GeneralizedHyperbolic):
+        # of order (ab/4)^|p| is what tells the law from its limit
+        on_it = a * b == 0 or (a * b / 4) ** abs(p) < _NOTHING
+        if on_it and p < 0:
+            return Status.INVERSE_GAMMA_LIMIT
+        if on_it and p > 0:
+            return Status.GAMMA_LIMIT
+    return Status.CONVERGED

@@ -12,7 +12,6 @@ is a tensor, and the choice of coordinates leaves no trace (Efron & Hinkley 1978
 457, on observed information).
 """
 
-from collections.abc import Collection
 from typing import NamedTuple, final
 
 import equinox as eqx
@@ -21,16 +20,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from normix_expfam import GeneralizedInverseGaussian
+from normix_expfam import GeneralizedInverseGaussian, Status
 from normix_expfam.internal import as_float, describe, require
+from normix_fit._data import DenseRows, Rows
 from normix_mixtures import (
     DenseDispersion,
     GeneralizedHyperbolic,
+    Held,
     JointGeneralizedHyperbolic,
     NormalMixture,
 )
-
-from ._coordinates import Slice, free_coordinates, slice_of
+from normix_mixtures.internal import Slice, check_weights, free_coordinates
 
 _SAME = 1e-8  # relative difference of two values of one log-likelihood, at least
 _ROWS = 4096  # that are linearised at once
@@ -63,11 +63,11 @@ class StandardErrors(eqx.Module):
 
 
 def _split(
-    law: Slice, u: Float[Array, " k"], d: int
+    part: Slice, u: Float[Array, " k"], d: int
 ) -> tuple[Array, Array, Array, GeneralizedInverseGaussian]:
     """m, g, I + T and the law of Y at the coordinates u = (m, g, T by rows, two of the slice)."""
     lower = jnp.eye(d, dtype=u.dtype).at[np.tril_indices(d)].add(u[2 * d : -2])
-    return u[:d], u[d : 2 * d], lower, law.at(u[-2:])
+    return u[:d], u[d : 2 * d], lower, part.at(u[-2:])
 
 
 def _origin(model: NormalMixture) -> Float[Array, " k"]:
@@ -80,98 +80,81 @@ class FitAccount(NamedTuple):
 
     n_observations: int | float
     log_likelihood: float
-    fixed: Collection[str]
+    held: Held
 
 
 def standard_errors(
-    owner: str,
-    model: NormalMixture,
-    X: ArrayLike,
-    weights: ArrayLike | None,
-    fit: FitAccount,
+    owner: str, model: NormalMixture, rows: Rows, fit: FitAccount
 ) -> StandardErrors:
     """`EMResult.standard_errors`, of a maximum over all parameters but those held in the fit.
 
     Raises:
         ValueError: as there; `owner` stands before the message.
     """
-    fixed = fit.fixed
-    X, w = _data(owner, model, X, weights)
-    _require_data_of(fit, owner, model, X, w)
+    _require_data_of(fit, owner, model, rows)
     require(isinstance(model.joint.dispersion, DenseDispersion), owner, "model",
             "hold its dispersion as DenseDispersion",
             type(model.joint.dispersion).__name__,
             "repeat the fit on resampled rows instead (bootstrap)")  # fmt: skip
     model = jax.tree.map(
-        lambda leaf: leaf.astype(X.dtype) if eqx.is_inexact_array(leaf) else leaf, model
+        lambda leaf: leaf.astype(rows.dtype) if eqx.is_inexact_array(leaf) else leaf, model
     )
     model = model.normalize()
-    law = slice_of(model, fixed)
-    free = free_coordinates(law, model.dimension, fixed)
-    information = np.asarray(_information(law, *_whitened(model, X), w, _origin(model)))
-    slopes = np.asarray(_slopes(law, model))[:, free]
+    part = Slice.through(model.joint, fit.held)
+    free = free_coordinates(part, model.dimension, fit.held)
+    information = np.asarray(_information(part, model, rows, _origin(model)))
+    slopes = np.asarray(_slopes(part, model))[:, free]
     inverse = _inverse(owner, information[np.ix_(free, free)])
-    return _by_parameter(law, model, slopes @ inverse @ slopes.T)
+    return _by_parameter(part, model, slopes @ inverse @ slopes.T)
 
 
-def _data(
-    owner: str, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None
-) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
-    """Rows and weights in the widest precision at hand."""
+def rows_of(owner: str, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None) -> Rows:
+    """Rows and weights in the widest precision at hand.
+
+    Raises:
+        ValueError: for rows that are not finite or not of the model's dimension, and for weights
+            that are negative, not finite or not one per row.
+    """
     widest = jnp.result_type(float)
     X = as_float(X).astype(widest)
     require(X.ndim == 2 and X.shape[1] == model.dimension, owner, "X",
             f"have shape (n, {model.dimension})", X.shape,
             "pass the data of the fit in rows")  # fmt: skip
     require(np.isfinite(X), owner, "X", "be finite", "nan or inf", "pass the data of the fit")
-    w = jnp.ones_like(X[:, 0]) if weights is None else as_float(weights).astype(widest)
-    require(w.shape == X.shape[:1], owner, "weights", f"have shape {X.shape[:1]}", w.shape,
-            "pass one weight per row")  # fmt: skip
-    good = np.isfinite(w) & (np.asarray(w) >= 0)
-    require(good, owner, "weights", "be finite and non-negative", weights, "check their signs")
-    return X, w
+    w = check_weights(owner, weights, X)
+    counted = jnp.ones_like(X[:, 0]) if w is None else w
+    return DenseRows(X, counted, weighted=w is not None)
 
 
-def _require_data_of(
-    fit: FitAccount,
-    owner: str,
-    model: NormalMixture,
-    X: Float[Array, "n d"],
-    w: Float[Array, " n"],
-) -> None:
+def _require_data_of(fit: FitAccount, owner: str, model: NormalMixture, rows: Rows) -> None:
     """Refuse rows or weights that are not those of the fit."""
     precision = max(_SAME, 100 * float(jnp.finfo(model.mu.dtype).eps))
-    counted = float(jnp.sum(w))
+    counted = float(rows.total)
     same = np.isclose(counted, fit.n_observations, rtol=precision, atol=0)
     require(same, owner, "X, weights",
             f"have {fit.n_observations} rows, or weights of that sum, as in the fit", counted,
             "pass the data of the fit, with its weights")  # fmt: skip
-    terms = np.asarray(w * model.log_prob(X))
-    value, size = float(np.sum(terms)), float(np.sum(np.abs(terms)))
+    value, size = (float(part) for part in rows.reduce(_sums_of_block, model))
     require(abs(value - fit.log_likelihood) <= precision * size, owner, "X, weights",
             f"have the log-likelihood {fit.log_likelihood:.10g} of the fit under its model",
             f"{value:.10g}",
             "pass the rows of the fit, in any order, each with its weight")  # fmt: skip
 
 
-@eqx.filter_jit
-def _whitened(
-    model: NormalMixture, X: Float[Array, "n d"]
-) -> tuple[Float[Array, " d"], Float[Array, "n d"]]:
-    """L⁻¹γ, and L⁻¹(x - μ) of every row."""
-    whiten = model.joint.dispersion.whiten
-    return whiten(model.gamma[None, :])[0], whiten(X - model.mu[None, :])
+def _sums_of_block(X: Array, weights: Array, model: NormalMixture) -> tuple[Array, Array]:
+    terms = weights * model.log_prob(X)
+    return jnp.sum(terms), jnp.sum(jnp.abs(terms))
 
 
 def _log_likelihood(
-    law: Slice,
+    part: Slice,
     skew: Float[Array, " d"],
     u: Float[Array, " k"],
     Z: Float[Array, "n d"],
     weights: Float[Array, " n"],
 ) -> Float[Array, ""]:
     """Σ w log f at u of whitened rows, without the constant log det L per row."""
-    m, g, lower, subordinator = _split(law, u, skew.shape[0])
+    m, g, lower, subordinator = _split(part, u, skew.shape[0])
     # the families differ in their subordinator alone
     joint = JointGeneralizedHyperbolic(m, skew + g, DenseDispersion(lower), subordinator)
     return weights @ GeneralizedHyperbolic(joint).log_prob(Z)
@@ -179,47 +162,40 @@ def _log_likelihood(
 
 @eqx.filter_jit
 def _information(
-    law: Slice,
-    skew: Float[Array, " d"],
-    Z: Float[Array, "n d"],
-    weights: Float[Array, " n"],
-    origin: Float[Array, " k"],
+    part: Slice, model: NormalMixture, rows: Rows, origin: Float[Array, " k"]
 ) -> Float[Array, "k k"]:
-    """-∇² log L in u at `origin`, from whitened rows; 0 along a coordinate without meaning."""
-    (n, d), k = Z.shape, origin.shape[0]
-    blocks = -(-n // _ROWS)
-    size = -(-n // blocks)
-    # the last block is filled up with rows that exist, at weight 0
-    index = jnp.arange(blocks * size) % n
-    counted = jnp.where(jnp.arange(blocks * size) < n, weights[index], 0.0)
-    # so many directions at once, the last ones filled up with zeros
-    together = max(1, min(k, _NUMBERS // (size * d)))
-    directions = jnp.pad(jnp.eye(k, dtype=origin.dtype), ((0, -k % together), (0, 0)))
+    """-∇² log L in u at `origin`; 0 along a coordinate without meaning."""
+    k, d = origin.shape[0], model.dimension
+    skew = model.joint.dispersion.whiten(model.gamma[None, :])[0]
 
-    def of_block(block: tuple[Array, Array]) -> Array:
-        gradient = jax.grad(lambda u: _log_likelihood(law, skew, u, *block))
+    def of_block(X: Array, weights: Array) -> Array:
+        Z = model.joint.dispersion.whiten(X - model.mu[None, :])
+        # so many directions at once, the last ones filled up with zeros
+        together = max(1, min(k, _NUMBERS // (X.shape[0] * d)))
+        directions = jnp.pad(jnp.eye(k, dtype=origin.dtype), ((0, -k % together), (0, 0)))
+        gradient = jax.grad(lambda u: _log_likelihood(part, skew, u, Z, weights))
         # forward over reverse, the part that all directions share computed once
         _, along = jax.linearize(gradient, origin)
         columns = jax.lax.map(jax.vmap(along), directions.reshape(-1, together, k))
         return columns.reshape(-1, k)[:k]
 
-    data = Z[index].reshape(blocks, size, d), counted.reshape(blocks, size)
-    hessian = jnp.sum(jax.lax.map(of_block, data), axis=0)
+    hessian = rows.reduce(of_block, most=_ROWS)
     return -(hessian + hessian.T) / 2
 
 
 @eqx.filter_jit
-def _slopes(law: Slice, model: NormalMixture) -> Float[Array, "reported k"]:
+def _slopes(part: Slice, model: NormalMixture) -> Float[Array, "reported k"]:
     """The derivative of (μ, γ, vech Σ by rows, subordinator) in u."""
-    root = model.L_Sigma
+    colour = model.joint.dispersion.colour
 
     def reported(u: Array) -> Array:
-        m, g, lower, subordinator = _split(law, u, model.dimension)
-        factor = root @ lower
+        m, g, lower, subordinator = _split(part, u, model.dimension)
+        moved = colour(jnp.stack([m, g]))
+        factor = colour(lower.T).T
         sigma = (factor @ factor.T)[np.tril_indices(model.dimension)]
         own = model.joint.subordinator_family.from_gig(*subordinator.as_gig())
         last = jnp.stack(jax.tree.leaves(own))  # in the order of `subordinator_names`
-        return jnp.concatenate([model.mu + root @ m, model.gamma + root @ g, sigma, last])
+        return jnp.concatenate([model.mu + moved[0], model.gamma + moved[1], sigma, last])
 
     return jax.jacfwd(reported)(_origin(model))
 
@@ -241,13 +217,13 @@ def _inverse(owner: str, information: Float[np.ndarray, "r r"]) -> Float[np.ndar
 
 
 def _by_parameter(
-    law: Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
+    part: Slice, model: NormalMixture, covariance: Float[np.ndarray, "k k"]
 ) -> StandardErrors:
     d = model.dimension
     names = list(model.subordinator_names())
     first = covariance.shape[0] - len(names)
     # a and b are names in the full family; the families that live on a boundary have none there
-    on_boundary = {"a = 0": "a", "b = 0": "b"}.get(law.kind)
+    on_boundary = {Status.INVERSE_GAMMA_LIMIT: "a", Status.GAMMA_LIMIT: "b"}.get(part.limit)
     if on_boundary in names:
         j = first + names.index(on_boundary)
         covariance[j, :] = covariance[:, j] = np.nan

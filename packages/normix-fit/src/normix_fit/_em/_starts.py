@@ -1,15 +1,17 @@
 """Several starts of one family: the default one, and others with lighter and heavier tails."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
 
 from normix_expfam import Status
 from normix_expfam.internal import require
+from normix_fit._data import Rows
+from normix_fit._result._em_result import EMResult
 from normix_mixtures import NormalMixture
 
-from ._normal import is_near_normal
-from ._result import EMResult
+from ._normal_reference import is_near_normal
 
 _SPREADS = (0.05, 4.0)  # Var Y / (E Y)², from nearly normal to excess kurtosis 12
 _LONG = 200  # evaluations
@@ -18,26 +20,24 @@ _ERRORS = 4.0  # of skewness and kurtosis of normal columns
 _ORDERS = (-0.5, 1.0, -2.0)  # p of the generalized hyperbolic family: nig, hyperbolic, like a t law
 
 
-def default_starts(
-    family: type[NormalMixture], X: ArrayLike, weights: ArrayLike | None, n_starts: int
-) -> list[NormalMixture]:
+def default_starts(family: type[NormalMixture], rows: Rows, n_starts: int) -> list[NormalMixture]:
     """`default_init`, and beside it n_starts - 1 with spreads in geometric progression.
 
     Raises:
-        ValueError: for n_starts < 1, and where `default_init` does.
+        ValueError: for n_starts < 1.
     """
     whole = isinstance(n_starts, int) and n_starts >= 1
     require(whole, "fit", "n_starts", "be an integer >= 1", n_starts, "1 is usual")
-    starts = [family.default_init(X, weights)]
+    starts = [family.default_start(rows)]
     for number, spread in enumerate(np.geomspace(*_SPREADS, n_starts - 1)):
-        start = family.default_init(X, weights, spread=float(spread))
+        start = family.default_start(rows, jnp.asarray(spread, rows.dtype))
         if family.shape_parameter == "p":
             start = start.with_fixed(p=_ORDERS[number % len(_ORDERS)])
         starts.append(start)
     return starts
 
 
-def is_suspect(result: EMResult, X: ArrayLike, weights: ArrayLike | None) -> bool:
+def is_suspect(result: EMResult[Any], rows: Rows) -> bool:
     """Whether a fit from the default start should be tried from others.
 
     It is if `_LONG` evaluations led to no end; if Σ collapsed against γ γᵀ, so that all rows lie on
@@ -55,16 +55,25 @@ def is_suspect(result: EMResult, X: ArrayLike, weights: ArrayLike | None) -> boo
     whitened = model.joint.dispersion.whiten(model.gamma[None, :])
     if float(jnp.sum(whitened**2)) > _COLLAPSED:
         return True
-    if not bool(is_near_normal(model)):
-        return False
-    X = np.asarray(X, np.float64)
-    w = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
-    w, n = w / np.sum(w), np.sum(w)
-    centred = X - np.median(X, axis=0)
-    centred = centred / np.max(np.abs(centred), axis=0)
-    Z = centred - w @ centred
-    Z = Z / np.sqrt(w @ Z**2)
-    skewness, excess = np.abs(w @ Z**3), np.abs(w @ Z**4 - 3)
-    return bool(
-        np.any((skewness > _ERRORS * np.sqrt(6 / n)) | (excess > _ERRORS * np.sqrt(24 / n)))
-    )
+    return bool(is_near_normal(model)) and not _looks_normal(rows)
+
+
+def _looks_normal(rows: Rows) -> bool:
+    """Whether skewness and kurtosis of every column are those of a sample of a normal one."""
+    n = float(rows.total)
+    middle = np.asarray(rows.middle(), np.float64)
+
+    def moments(X: Any, weights: Any, centre: np.ndarray, unit: np.ndarray, power: int) -> Any:
+        Z = (np.asarray(X, np.float64) - centre) / unit
+        return np.asarray(weights, np.float64) @ Z**power / n
+
+    def width(X: Any, _: Any) -> Any:
+        return np.max(np.abs(np.asarray(X, np.float64) - middle), axis=0)
+
+    unit = rows.reduce_max(width)
+    mean = middle + unit * rows.reduce(moments, middle, unit, 1)
+    unit = unit * np.sqrt(rows.reduce(moments, mean, unit, 2))
+    skewness = np.abs(rows.reduce(moments, mean, unit, 3))
+    excess = np.abs(rows.reduce(moments, mean, unit, 4) - 3)
+    odd = (skewness > _ERRORS * np.sqrt(6 / n)) | (excess > _ERRORS * np.sqrt(24 / n))
+    return not bool(np.any(odd))

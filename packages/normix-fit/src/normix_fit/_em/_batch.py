@@ -1,35 +1,32 @@
 """`BatchEMFitter`: EM over all rows, as one device loop or, for CPU backends, a Python loop."""
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike
 
 from normix_expfam import Status
-from normix_expfam.internal import require
-from normix_mixtures import NormalMixture
-from normix_mixtures.internal import check_observations, check_weights
+from normix_expfam.internal import Backend, require
+from normix_fit._data import Rows, observe
+from normix_fit._result._em_result import EMResult, message_for, timed, with_data
+from normix_fit._standardisation import Units
+from normix_fit._tracing import refuse_tracing
+from normix_mixtures import Held, NormalMixture
 
 from ._acceleration import Acceleration
-from ._compile import compile_spans, seconds_covered
-from ._concrete import refuse_tracing
-from ._convergence import relative_change
 from ._course import Course
-from ._limits import limit_of
-from ._loop import Rules, State
-from ._map import RUNNING, Algorithm, Backend, Data, Plan, evaluate
-from ._normal import NormalLaw, is_near_normal, normal_law
+from ._evaluation import Algorithm, Plan, evaluate
+from ._loop import Rules, State, advance
+from ._normal_reference import NormalReference, is_near_normal, normal_reference
 from ._progress import Progress
-from ._result import EMResult, message_for
-from ._several import advanced
-from ._units import Units, from_standard, to_standard
+from ._termination import limit_of
 
+Model = TypeVar("Model", bound=NormalMixture)
 Callback = Callable[[int, float], None]
 Convergence = Literal["both", "parameters", "likelihood"]
 Fixed = Sequence[str] | Mapping[str, ArrayLike]
@@ -129,10 +126,10 @@ class BatchEMFitter(eqx.Module):
 
     def fit(
         self,
-        model: NormalMixture | Sequence[NormalMixture],
-        X: ArrayLike,
+        model: Model | Sequence[Model],
+        X: ArrayLike | Rows,
         weights: ArrayLike | None = None,
-    ) -> EMResult:
+    ) -> EMResult[Model]:
         """Fit from the start `model` to the rows of X, shape (n, d).
 
         Several starts of one family run side by side, on the device in one call. The fit with the
@@ -151,84 +148,88 @@ class BatchEMFitter(eqx.Module):
                 several families; if no start gives the data a finite likelihood.
             TypeError: for traced data or parameters, under jit, vmap or grad.
         """
-        refuse_tracing(f"{_OWNER}.fit", (model, X, weights))
-        began = time.perf_counter()
+        owner = f"{_OWNER}.fit"
+        refuse_tracing(owner, (model, X, weights))
         starts = [model] if isinstance(model, NormalMixture) else [*model]
         families = {type(start).__name__ for start in starts}
-        require(len(families) == 1, f"{_OWNER}.fit", "model", "be of one family",
+        require(len(families) == 1, owner, "model", "be of one family",
                 ", ".join(sorted(families)) or "none",
                 "fit families one after the other")  # fmt: skip
-        with compile_spans() as compiled:
-            fields = self._fit(starts, X, weights)
-        return EMResult(
-            **fields, compile_seconds=seconds_covered(compiled), elapsed=time.perf_counter() - began
-        )
+        return timed(lambda: self._fit(starts, observe(owner, X, weights)))
 
-    def _fit(
-        self, starts: list[NormalMixture], X: ArrayLike, weights: ArrayLike | None
-    ) -> dict[str, Any]:
+    def _fit(self, starts: list[Model], rows: Rows) -> EMResult[Model]:
         owner = f"{_OWNER}.fit"
-        X, w = _observed(owner, starts[0], X, weights)
-        names = type(starts[0]).check_fixed(_OWNER, tuple(self.fixed))
-        units = Units.of(X, w)
-        data = Data(units.standardised(X), w)
+        first = starts[0]
+        require(rows.dimension == first.dimension, owner, "X",
+                f"have the {first.dimension} columns of the model", rows.dimension,
+                f"start from {type(first).__name__}.default_init(X)")  # fmt: skip
+        if rows.dtype == jnp.float32:
+            warnings.warn(
+                "BatchEMFitter.fit runs in float32: log-likelihoods keep about 7 digits; set "
+                "jax.config.update('jax_enable_x64', True) before making arrays for more",
+                stacklevel=5,
+            )
+        held = self.held(type(first))
+        units = rows.units()
+        data = rows.standardised(units)
         jacobian = float(data.total) * units.log_jacobian
-        plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, self.symmetric, names)
+        plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, held)
 
-        normal = None if names else normal_law(data, starts[0].joint.dispersion)
-        of_interest = jnp.asarray(-jnp.inf, X.dtype)
+        normal = None
+        if not (held.mu or held.fixes_shape):
+            normal = normal_reference(data, first.joint.dispersion)
+        of_interest = jnp.asarray(-jnp.inf, rows.dtype)
         if normal is not None and self.stop_near_normal:
-            held = X.shape[1] if self.symmetric else 0
-            of_interest = normal.likelihood_of_interest(starts[0], held)
-        starts = [starts[0], *(self._as_held(start, starts[0]) for start in starts[1:])]
-        prepared = [self._prepared(start, units) for start in starts]
+            of_interest = normal.likelihood_of_interest(first, held)
+        prepared = [self._prepare(start, first, held, units) for start in starts]
         state = self._run(prepared, data, plan, of_interest, jacobian)
         if int(state.taken) == 0:
             require(False, owner, "model", "give the data a finite likelihood",
-                    message_for(Status(int(state.status))),
-                    f"start from {type(starts[0]).__name__}.default_init(X)")  # fmt: skip
+                    message_for(Status(int(state.status)), type(first)),
+                    f"start from {type(first).__name__}.default_init(X)")  # fmt: skip
         if normal is not None and bool(normal.near):
             state = _not_below_normal(state, data, plan, normal)
         count = int(state.taken)
         history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
-        fitted, status = from_standard(state.model, units), _final_status(state, of_interest)
+        model, status = units.from_standard(state.model), _final_status(state, of_interest)
         if not status.converged:
-            history = _ending_at(history, _log_likelihood(fitted, X, w))
-        held_names = (*names, "gamma") if self.symmetric else names
-        return {
-            "model": fitted,
-            "status": status,
-            "n_iter": count - 1,
-            "n_evaluations": int(state.evaluated),
-            "log_likelihood": float(history[-1]),
-            "log_likelihoods": history,
-            "param_changes": np.asarray(state.param_changes)[1:count],
-            "n_observations": X.shape[0] if w is None else float(data.total),
-            "fixed": held_names,
-            "n_starts": len(starts),
-        }
+            history = _end_at(history, float(rows.reduce(log_likelihood_of_block, model)))
+        result: EMResult[Model] = EMResult(
+            model=model,
+            status=status,
+            n_iter=count - 1,
+            n_evaluations=int(state.evaluated),
+            log_likelihood=float(history[-1]),
+            log_likelihoods=history,
+            param_changes=np.asarray(state.param_changes)[1:count],
+            n_observations=rows.n_observations,
+            held=held,
+            n_starts=len(starts),
+        )
+        return with_data(result, rows)
 
-    def _as_held(self, start: NormalMixture, first: NormalMixture) -> NormalMixture:
-        """A further start with what is held by name at the values of the first."""
-        return start if isinstance(self.fixed, Mapping) else start.with_fixed_of(first, self.fixed)
+    def held(self, family: type[NormalMixture]) -> Held:
+        """What `fixed` and `symmetric` hold in a family.
 
-    def _prepared(self, start: NormalMixture, units: Units) -> NormalMixture:
+        Raises:
+            ValueError: if a name in `fixed` is not of this family.
+        """
+        return Held.of(family, tuple(self.fixed), symmetric=self.symmetric, owner=_OWNER)
+
+    def _prepare(self, start: Model, first: Model, held: Held, units: Units) -> Any:
         """The start in standard coordinates, with what is held as it is held."""
-        start = jax.tree.map(lambda leaf: leaf.astype(units.scale.dtype), start)
         if isinstance(self.fixed, Mapping):
             start = start.with_fixed(**self.fixed)
-        start = to_standard(start, units)
-        return start.without_skewness() if self.symmetric else start
+        elif start is not first:
+            start = start.with_held_of(first, Held(tuple(n for n in held.names if n != "gamma")))
+        start = jax.tree.map(lambda leaf: leaf.astype(units.scale.dtype), start)
+        standard = units.to_standard(start)
+        return standard.without_skewness() if held.gamma else standard
 
     def _run(
-        self,
-        starts: list[NormalMixture],
-        data: Data,
-        plan: Plan,
-        of_interest: Array,
-        jacobian: float,
+        self, starts: list[Any], data: Rows, plan: Plan, of_interest: Array, jacobian: float
     ) -> State:
-        dtype = data.X.dtype
+        dtype = data.dtype
         tol = np.inf if self.convergence == "likelihood" else self.tol
         gain_tol = np.inf if self.convergence == "parameters" else self.gain_tol
         rules = Rules(
@@ -237,12 +238,11 @@ class BatchEMFitter(eqx.Module):
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
         pause = _CALLBACK_EVERY if callbacks else self.max_iter + 1
-        held = (*plan.fixed, "gamma") if self.symmetric else plan.fixed
-        courses = [Course(start, data, plan, rules, self.max_iter, held) for start in starts]
+        courses = [Course(start, data, plan, rules, self.max_iter) for start in starts]
         best = courses[0]
         while going := [course for course in courses if not course.over]:
             limits = [course.limit(pause) for course in going]
-            states = advanced([course.state for course in going], data, limits, plan, rules)
+            states = advance([course.state for course in going], data, limits, plan, rules)
             for course, state in zip(going, states, strict=True):
                 course.resume(state)
             best = max(courses, key=lambda course: course.rank)
@@ -253,28 +253,7 @@ class BatchEMFitter(eqx.Module):
         return best.finished()
 
 
-def _observed(
-    owner: str, model: NormalMixture, X: ArrayLike, weights: ArrayLike | None
-) -> tuple[Float[Array, "n d"], Float[Array, " n"] | None]:
-    """The checked data; rows of weight 0 do not count."""
-    X = check_observations(owner, X)
-    require(X.shape[1] == model.dimension, owner, "X",
-            f"have the {model.dimension} columns of the model", X.shape,
-            f"start from {type(model).__name__}.default_init(X)")  # fmt: skip
-    if X.dtype == jnp.float32:
-        warnings.warn(
-            "BatchEMFitter.fit runs in float32: log-likelihoods keep about 7 digits; set "
-            "jax.config.update('jax_enable_x64', True) before making arrays for more",
-            stacklevel=4,
-        )
-    w = check_weights(owner, weights, X)
-    if w is not None and not np.all(np.asarray(w) > 0):
-        used = np.flatnonzero(np.asarray(w) > 0)
-        X, w = check_observations(owner, X[used]), w[used]
-    return X, w
-
-
-def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -> State:
+def _not_below_normal(state: State, data: Rows, plan: Plan, normal: NormalReference) -> State:
     """The member next to the normal distribution if it is more likely, for near-normal rows.
 
     An unbounded likelihood stays one: the normal distribution is not its maximum.
@@ -288,7 +267,7 @@ def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -
     value = evaluate(limit, data, plan).log_likelihood
     if not float(value) > last:
         return state
-    change = relative_change(state.model, limit)
+    change = state.model.change(limit)
     return state._replace(
         model=limit,
         log_likelihoods=state.log_likelihoods.at[state.taken].set(value),
@@ -299,14 +278,13 @@ def _not_below_normal(state: State, data: Data, plan: Plan, normal: NormalLaw) -
     )
 
 
-def _log_likelihood(
-    model: NormalMixture, X: Float[Array, "n d"], w: Float[Array, " n"] | None
-) -> float:
-    each = np.asarray(model.log_prob(X), np.float64)
-    return float(np.sum(each) if w is None else np.asarray(w, np.float64) @ each)
+def log_likelihood_of_block(X: Any, weights: Any, model: NormalMixture) -> Any:
+    """Σ w log f(x), in the units of the data."""
+    each = model.log_prob(X)
+    return jnp.sum(jnp.where(weights > 0, weights * each, 0.0))
 
 
-def _ending_at(history: np.ndarray, value: float) -> np.ndarray:
+def _end_at(history: np.ndarray, value: float) -> np.ndarray:
     """The history with its last log-likelihood computed from the model in the units of the data.
 
     At a stationary point the rounding of the model leaves no trace. Next to a pole of the density
@@ -324,7 +302,7 @@ def _last_log_likelihood(state: State) -> float:
 
 def _final_status(state: State, of_interest: Array) -> Status:
     """The status of the loop, with a limit of the family named where the model lies on it."""
-    if int(state.status) == RUNNING:
+    if int(state.status) == Status.RUNNING:
         return Status.MAX_ITER
     status = Status(int(state.status))
     # Y is nearly constant on the normal limit, and cannot be solved for

@@ -12,24 +12,22 @@ the kurtosis and the skewness.
 """
 
 import math
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from normix_mixtures import DenseDispersion, Dispersion, NormalMixture
+from normix_fit._data import Rows
+from normix_mixtures import DenseDispersion, Dispersion, Held, NormalMixture
 
-from ._map import Data
-
-_NEAR = 10.0  # w, beyond which the excess kurtosis of a symmetric member is below 0.4
+NEAR = 10.0  # w, beyond which the excess kurtosis of a symmetric member is below 0.4
 _LEAST_SPREAD = 1e-8  # Var Y / (E Y)² of the member that stands for the normal distribution
 _ERRORS = 3  # standard errors of the kurtosis and the skewness of normal rows
 _SINGULAR = 0.75  # power of eps below which a column is all rounding given those before it
 
 
-class NormalLaw(eqx.Module):
+class NormalReference(eqx.Module):
     """The normal distribution with mean and covariance of the rows, in a form of dispersion."""
 
     mean: Float[Array, " d"]
@@ -38,62 +36,63 @@ class NormalLaw(eqx.Module):
     total: Array
     near: Array  # whether the rows are nearly normal
 
-    def likelihood_of_interest(self, model: NormalMixture, held: int) -> Array:
+    def likelihood_of_interest(self, model: NormalMixture, held: Held) -> Array:
         """The log-likelihood above which BIC prefers the family of `model` to this one.
 
         -inf if the rows are not nearly normal: a fit that is there has not got far yet.
 
         Args:
-            model: any member of the family.
-            held: how many of its parameters are held.
+            model: any member of the family, in this form of dispersion.
+            held: what is held in the fit.
         """
-        own = sum(int(np.sum(leaf)) for leaf in jax.tree.leaves(self.dispersion.free()))
-        more = model.n_parameters - held - model.dimension - own
+        own = model.dimension + self.dispersion.count_parameters()
+        more = model.count_parameters(held) - own
         bound = self.log_likelihood + max(more, 0) / 2 * jnp.log(self.total)
         return jnp.where(self.near, bound, -jnp.inf)
 
     def as_mixture(self, like: NormalMixture) -> NormalMixture:
         """The member of the family of `like` next to it."""
         eye = jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
-        law = type(like).from_moments(self.mean, eye, spread=_LEAST_SPREAD)
-        law = eqx.tree_at(lambda law: law.joint.dispersion, law, self.dispersion)
-        return law.normalize()
+        member = type(like).from_moments(self.mean, eye, spread=_LEAST_SPREAD)
+        return member.with_dispersion(self.dispersion).normalize()
 
 
 @eqx.filter_jit
-def normal_law(data: Data, like: Dispersion) -> NormalLaw:
+def normal_reference(rows: Rows, like: Dispersion) -> NormalReference:
     """The one of the rows; its likelihood is nan where their covariance is singular.
 
     Args:
-        data: the rows.
+        rows: the data.
         like: a dispersion of the form in which the covariance is held.
     """
-    n, d = data.total, data.X.shape[1]
-    w = jnp.ones_like(data.X[:, 0]) if data.weights is None else data.weights
-    mean = w @ data.X / n
-    X = data.X - mean[None, :]
-    full = DenseDispersion.from_gram(X * jnp.sqrt(w / n)[:, None])
-    pivots = jnp.diagonal(full.L_Sigma) / jnp.sqrt(full.diagonal())
-    dispersion = like.fitted_to_factor(full.L_Sigma)
-    distance = jnp.sum(dispersion.whiten(X) ** 2, axis=1)
+    n, d = rows.total, rows.dimension
+    mean = rows.reduce(lambda X, w: w @ X) / n
+    full = DenseDispersion(rows.scatter_factor(mean))
+    dispersion = like.fitted_to_factor(full.cholesky())
+
+    def of_block(X: Array, w: Array) -> Any:
+        centred = X - mean[None, :]
+        z = full.whiten(centred)
+        square = jnp.sum(z * z, axis=1)
+        distance = jnp.sum(dispersion.whiten(centred) ** 2, axis=1)
+        return w @ distance, w @ square**2, (w * square) @ z
+
+    distance, fourth, third = rows.reduce(of_block)
     constant = dispersion.half_log_det() + d / 2 * math.log(2 * math.pi)
-    log_likelihood = -n * constant - w @ distance / 2
-    regular = jnp.min(pivots) > jnp.finfo(X.dtype).eps ** _SINGULAR
+    log_likelihood = -n * constant - distance / 2
+    regular = full.least_pivot() > jnp.finfo(rows.dtype).eps ** _SINGULAR
     log_likelihood = jnp.where(regular, log_likelihood, jnp.nan)
 
-    z = full.whiten(X)
-    square = jnp.sum(z * z, axis=1)
     unit = d * (d + 2)
-    spread = w @ square**2 / n / unit - 1  # Var Y / (E Y)² that kurtosis would come from
-    skewness = jnp.sum(((w * square) @ z / n) ** 2) / unit
+    spread = fourth / n / unit - 1  # Var Y / (E Y)² that kurtosis would come from
+    skewness = jnp.sum((third / n) ** 2) / unit
     # for normal rows n d / 2 times skewness is χ² with d degrees of freedom
     error = jnp.sqrt(8 / unit / n)
     chance = 2 / n * (1 + _ERRORS * math.sqrt(2 / d))
-    near = (spread < 1 / _NEAR + _ERRORS * error) & (skewness < 1 / _NEAR + chance)
-    return NormalLaw(mean, dispersion, log_likelihood, n, near)
+    near = (spread < 1 / NEAR + _ERRORS * error) & (skewness < 1 / NEAR + chance)
+    return NormalReference(mean, dispersion, log_likelihood, n, near)
 
 
 def is_near_normal(model: NormalMixture) -> Array:
     """Whether Y is nearly constant; the model is in the gauge."""
-    _, a, b = model.joint.subordinator_as_gig()
-    return (a + b) / 2 > _NEAR
+    return model.flags().concentration > NEAR

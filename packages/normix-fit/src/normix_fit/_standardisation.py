@@ -1,6 +1,6 @@
 """Standardised coordinates: the fit does not depend on the units of the data."""
 
-from typing import Self
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +9,9 @@ from jaxtyping import Array, Float
 
 from normix_mixtures import NormalMixture
 
-_NORMAL = 1.4826022185056018  # standard deviations in the median distance of a normal law
+Model = TypeVar("Model", bound=NormalMixture)
+
+_NORMAL = 1.4826022185056018  # standard deviations in the median distance of normal data
 
 
 class Units(eqx.Module):
@@ -22,23 +24,7 @@ class Units(eqx.Module):
     shift: Float[Array, " d"]
     scale: Float[Array, " d"]
 
-    @classmethod
-    def of(cls, X: Float[Array, "n d"], weights: Float[Array, " n"] | None = None) -> Self:
-        """The median of each column, and the median distance from it of the cells elsewhere.
-
-        Cells at the median do not count: they may be more than half of a column.
-        """
-        host = np.asarray(X, np.float64)
-        w = None if weights is None else np.asarray(weights, np.float64)
-        shift = np.array([_median(column, w) for column in host.T])
-        away = np.abs(host - shift)
-        scale = np.array([
-            _median(column[column > 0], None if w is None else w[column > 0])
-            for column in away.T
-        ])  # fmt: skip
-        return cls(jnp.asarray(shift, X.dtype), jnp.asarray(_NORMAL * scale, X.dtype))
-
-    def standardised(self, X: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    def standardise(self, X: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Z for X."""
         return (X - self.shift[None, :]) / self.scale[None, :]
 
@@ -47,16 +33,40 @@ class Units(eqx.Module):
         """log f(Z) - log f(X) of one row, Σ log scale."""
         return float(np.sum(np.log(np.asarray(self.scale, np.float64))))
 
+    def to_standard(self, model: Model) -> Model:
+        """The distribution of Z for that of X, in the gauge."""
+        found: Model = _to_standard(model, self)
+        return found
+
+    def from_standard(self, model: Model) -> Model:
+        """The distribution of X for that of Z."""
+        found: Model = _from_standard(model, self)
+        return found
+
+
+def units_of_columns(X: Float[Array, "n d"], weights: Float[Array, " n"] | None = None) -> Units:
+    """The median of each column, and the median distance from it of the cells elsewhere.
+
+    Cells at the median do not count: they may be more than half of a column.
+    """
+    host = np.asarray(X, np.float64)
+    w = None if weights is None else np.asarray(weights, np.float64)
+    shift = np.array([_median(column, w) for column in host.T])
+    away = np.abs(host - shift)
+    scale = np.array([
+        _median(column[column > 0], None if w is None else w[column > 0])
+        for column in away.T
+    ])  # fmt: skip
+    return Units(jnp.asarray(shift, X.dtype), jnp.asarray(_NORMAL * scale, X.dtype))
+
 
 @eqx.filter_jit
-def to_standard(model: NormalMixture, units: Units) -> NormalMixture:
-    """The law of Z for that of X, in the gauge."""
+def _to_standard(model: Any, units: Units) -> Any:
     return model.rescaled(-units.shift / units.scale, 1 / units.scale).normalize()
 
 
 @eqx.filter_jit
-def from_standard(model: NormalMixture, units: Units) -> NormalMixture:
-    """The law of X for that of Z."""
+def _from_standard(model: Any, units: Units) -> Any:
     return model.rescaled(units.shift, units.scale)
 
 

@@ -1,7 +1,9 @@
 """`EMResult`: what a fit returns, and how it says how it ended."""
 
-from collections.abc import Iterator
-from typing import Any, final
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, final
 
 import equinox as eqx
 import numpy as np
@@ -9,11 +11,15 @@ from jaxtyping import ArrayLike, Float
 
 from normix_expfam import Status
 from normix_expfam.internal import describe, require
-from normix_mixtures import NormalMixture
+from normix_fit._compilation import compile_spans, seconds_covered
+from normix_fit._data import Rows
+from normix_mixtures import Held, NormalMixture
 
 from ._plot import plot_trace
-from ._standard_errors import FitAccount, StandardErrors, standard_errors
+from ._standard_errors import FitAccount, StandardErrors, rows_of, standard_errors
 from ._summary import summarise
+
+Model = TypeVar("Model", bound=NormalMixture)
 
 _ADVICE = {
     Status.CONVERGED: "converged",
@@ -36,8 +42,7 @@ _ADVICE = {
     Status.UNBOUNDED: (
         "mu met a data point where the density of the family is infinite, or has a cusp for "
         "d/2 < p <= d/2 + 1: EM cannot go on, and the likelihood may have no maximum; remove "
-        "repeated rows, or rows in which nothing moved, or fit nig or ninvg, whose densities are "
-        "bounded"
+        "repeated rows, or rows in which nothing moved"
     ),
     Status.SINGULAR_DISPERSION: (
         "the dispersion became singular, or too nearly so for the likelihood to be computed; look "
@@ -55,16 +60,28 @@ _ADVICE = {
 }
 
 
-def message_for(status: Status) -> str:
-    """What a status means for a fit, and what to do about it."""
-    return _ADVICE.get(status, status.message)
+_BOUNDED = {"NormalInverseGaussian": "nig", "NormalInverseGamma": "ninvg"}  # densities
 
 
-_HOLDABLE = ("mu", "gamma", "p", "alpha", "subordinator")
+def message_for(status: Status, family: type | None = None) -> str:
+    """What a status means for a fit of a family, and what to do about it."""
+    message = _ADVICE.get(status, status.message)
+    if status == Status.UNBOUNDED:
+        own = "" if family is None else family.__name__
+        others = [short for name, short in _BOUNDED.items() if name != own]
+        message += f", or fit {' or '.join(others)}, whose densities are bounded"
+    return message
+
+
+class _Kept:
+    """The data of a fit, beside the pytree; two are equal if they are the same."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
 
 
 @final
-class EMResult(eqx.Module):
+class EMResult(eqx.Module, Generic[Model]):
     """A fitted model and the account of its fit; a pytree.
 
     Attributes:
@@ -79,31 +96,23 @@ class EMResult(eqx.Module):
         n_observations: number of rows, or the sum of their weights.
         n_evaluations: number of E-steps computed over all rows.
         compile_seconds: the part of `elapsed` that went into compiling.
-        fixed: names of the parameters that were held, out of mu, gamma, p, alpha,
-            subordinator.
+        held: what was held; its names are out of mu, gamma, p, alpha, subordinator.
         n_starts: number of starts of which this is the best fit.
-
-    Raises:
-        ValueError: for another name in `fixed`.
     """
 
-    model: NormalMixture
+    model: Model
     status: Status = eqx.field(static=True)
     n_iter: int = eqx.field(static=True)
     log_likelihood: float
     log_likelihoods: Float[np.ndarray, " n_iter_plus_1"]
     param_changes: Float[np.ndarray, " n_iter"]
-    elapsed: float
     n_observations: int | float = eqx.field(static=True)
+    elapsed: float = 0.0
     n_evaluations: int = eqx.field(static=True, default=0)
     compile_seconds: float = 0.0
-    fixed: tuple[str, ...] = eqx.field(static=True, default=())
+    held: Held = Held()
     n_starts: int = eqx.field(static=True, default=1)
-
-    def __check_init__(self) -> None:
-        require(set(self.fixed) <= {*_HOLDABLE}, "EMResult", "fixed",
-                f"name parameters out of {', '.join(_HOLDABLE)}", self.fixed,
-                "leave out the others")  # fmt: skip
+    _kept: _Kept | None = eqx.field(static=True, default=None, repr=False)
 
     def __repr__(self) -> str:
         return describe(self)
@@ -116,7 +125,7 @@ class EMResult(eqx.Module):
     @property
     def message(self) -> str:
         """How the fit ended, and what to do about it."""
-        return message_for(self.status)
+        return message_for(self.status, type(self.model))
 
     @property
     def comparable(self) -> bool:
@@ -126,18 +135,14 @@ class EMResult(eqx.Module):
         normal part is not finite.
         """
         model = self.model
-        arrays = (self.log_likelihood, model.mu, model.gamma, model.L_Sigma)
-        finite = all(bool(np.all(np.isfinite(np.asarray(array)))) for array in arrays)
+        parts = (self.log_likelihood, model.mu, model.gamma, model.joint.dispersion.pivots())
+        finite = all(bool(np.all(np.isfinite(np.asarray(part)))) for part in parts)
         return self.status.has_maximum and finite
 
     @property
     def n_parameters(self) -> int:
         """Free parameters of the law, without the gauge and what was held."""
-        d, fixed = self.model.dimension, set(self.fixed)
-        # the gauge takes one number from the subordinator
-        law = self.model.subordinator.natural_params().shape[0] - 1
-        shape = law if "subordinator" in fixed else len(fixed & {"p", "alpha"})
-        return self.model.n_parameters - d * len(fixed & {"mu", "gamma"}) - shape
+        return self.model.count_parameters(self.held)
 
     @property
     def aic(self) -> float:
@@ -183,8 +188,8 @@ class EMResult(eqx.Module):
         yield "observations", self.n_observations
         yield "components", self.model.dimension
         yield "parameters", self.n_parameters
-        if self.fixed:
-            yield "held", ", ".join(self.fixed)
+        if self.held.names:
+            yield "held", ", ".join(self.held.names)
         yield "log-likelihood", self.log_likelihood
         yield "per row", self.log_likelihood / self.n_observations
         yield "AIC", self.aic
@@ -195,15 +200,18 @@ class EMResult(eqx.Module):
             yield "best of", f"{self.n_starts} starts"
         yield "seconds", self.elapsed
 
-    def standard_errors(self, X: ArrayLike, weights: ArrayLike | None = None) -> StandardErrors:
+    def standard_errors(
+        self, X: ArrayLike | None = None, weights: ArrayLike | None = None
+    ) -> StandardErrors:
         """Standard errors of μ, γ, Σ and the subordinator, in the gauge of `normalize`.
 
         From the observed information -∇² log L of the marginal likelihood, by the delta method
-        (Efron & Hinkley 1978). Parameters in `fixed` have 0. For a generalized hyperbolic fit with
-        a = 0 or b = 0 that parameter has nan, and the others are those of a fit with it held.
+        (Efron & Hinkley 1978). Parameters that were held have 0. For a generalized hyperbolic fit
+        with a = 0 or b = 0 that parameter has nan, and the others are those of a fit with it held.
 
         Args:
-            X: the data of the fit, shape (n, d).
+            X: the data of the fit, shape (n, d). They may be left out for a result that has been
+                neither copied field by field nor unpickled, which knows its data.
             weights: those of the fit, one per row, >= 0, shape (n,); a weight counts as a number
                 of equal rows.
 
@@ -218,8 +226,12 @@ class EMResult(eqx.Module):
         require(determined, owner, "status", "be that of a maximum with a determined shape",
                 f"{self.status.name}: {self.message}",
                 "fit another family")  # fmt: skip
-        fit = FitAccount(self.n_observations, self.log_likelihood, self.fixed)
-        return standard_errors(owner, self.model, X, weights, fit)
+        fit = FitAccount(self.n_observations, self.log_likelihood, self.held)
+        if X is not None:
+            return standard_errors(owner, self.model, rows_of(owner, self.model, X, weights), fit)
+        if self._kept is None:
+            raise ValueError(f"{owner}: X must be given, this result does not know its data")
+        return standard_errors(owner, self.model, self._kept.rows, fit)
 
     def plot(self, ax: Any = None) -> Any:
         """Distance to the last log-likelihood, and the changes of the parameters, on a log axis.
@@ -241,3 +253,18 @@ def _as_text(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{value:.10g}" if abs(value) > 1e3 else f"{value:.4g}"
+
+
+def timed(fit: Callable[[], EMResult[Model]]) -> EMResult[Model]:
+    """The result of a fit with the seconds that it took, and those of them spent compiling."""
+    began = time.perf_counter()
+    with compile_spans() as spans:
+        result = fit()
+    return dataclasses.replace(
+        result, elapsed=time.perf_counter() - began, compile_seconds=seconds_covered(spans)
+    )
+
+
+def with_data(result: EMResult[Model], rows: Rows) -> EMResult[Model]:
+    """The result with its data at hand, for what is asked of it later."""
+    return dataclasses.replace(result, _kept=_Kept(rows))

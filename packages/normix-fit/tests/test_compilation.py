@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_fit import OnlineEMFitter, _compile, fit
-from normix_fit._compile import compile_spans, seconds_covered
+from normix_fit import OnlineEMFitter, _compilation, fit
+from normix_fit._compilation import compile_spans, seconds_covered
 from normix_mixtures import NormalInverseGaussian
 
 
@@ -46,9 +46,9 @@ def maps(tmp_path, monkeypatch):
     """Files like those of Linux, of 100 maps in all, and a function that sets how many are held."""
     held, most = tmp_path / "maps", tmp_path / "max_map_count"
     most.write_text("100\n")
-    monkeypatch.setattr(_compile, "_MAPS", held)
-    monkeypatch.setattr(_compile, "_MOST_MAPS", most)
-    monkeypatch.setattr(_compile, "_warned", set())
+    monkeypatch.setattr(_compilation, "_MAPS", held)
+    monkeypatch.setattr(_compilation, "_MOST_MAPS", most)
+    monkeypatch.setattr(_compilation, "_warned", set())
     return lambda number: held.write_text(number * "7f00-7f01 r-xp\n")
 
 
@@ -100,10 +100,10 @@ def test_fits_and_updates_count_them(maps):
     assert len(record) == 1
 
 
-@pytest.mark.skipif(not _compile._MAPS.exists(), reason="only Linux lists its memory maps")
+@pytest.mark.skipif(not _compilation._MAPS.exists(), reason="only Linux lists its memory maps")
 def test_the_maps_of_this_process_are_read(monkeypatch):
-    monkeypatch.setattr(_compile, "_MANY", 0.0)
-    monkeypatch.setattr(_compile, "_warned", set())
+    monkeypatch.setattr(_compilation, "_MANY", 0.0)
+    monkeypatch.setattr(_compilation, "_warned", set())
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
         compiling()

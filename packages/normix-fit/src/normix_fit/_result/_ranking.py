@@ -1,15 +1,16 @@
 """`rank`: fits of several families to the same data, in order."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from normix_expfam import Status
 
-from ._result import EMResult
+from ._em_result import EMResult
 
 _CRITERIA = ("aic", "bic")
 
 
-def rank(results: Mapping[str, EMResult], by: str = "aic") -> list[str]:
+def rank(results: Mapping[str, EMResult[Any]], by: str = "aic") -> list[str]:
     """Names of fits to the same data, the best by an information criterion first.
 
     Fits that converged or used up their iterations come before those that broke off, and last,

@@ -1,0 +1,1 @@
+"""EM over all rows: the fitter, its loop, and what surrounds it."""

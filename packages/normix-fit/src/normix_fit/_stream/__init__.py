@@ -1,0 +1,1 @@
+"""EM on rows that come in blocks: online and in random batches."""

@@ -1,0 +1,172 @@
+"""Coordinates about a model in which the likelihood of rows is well conditioned.
+
+EM knows a parameter as well as if Y had been seen. Where rows tell Y as good as exactly, but not
+its distribution, it crawls: with |L⁻¹γ| >> 1 a row's component along γ is μ + γ y with next to no
+noise, and a step of μ is one of Σ, however far the maximum. Coordinates are therefore those of a
+frame K,
+
+    K = L Q diag(1, ..., 1, √(1 + s²)),   Qᵀ L⁻¹γ = s e_d,   K Kᵀ = Σ + γ γᵀ,
+
+in which rows have unit spread whichever of γ and Σ makes it: γ + K g, Σ = K C Cᵀ Kᵀ, and
+μ + K (m - g), so that m moves the rows and g their skewness alone, or μ + K m where μ is held. Here
+C = diag(1, ..., 1, 1/√(1 + s²)) + T off the diagonal and times exp(T_jj) on it, and the
+subordinator on its slice. A step of length 1 is a large one for every model. The likelihood of rows
+on one side of a plane may be the higher the less noise C_dd there is along γ. It is smooth in
+C_dd² and has its maximum at 0, where no digits are left: C_dd² goes down to √ε. In logarithms
+its curvature is of order C_dd². Next to the normal distribution, where Var Y is 1/w, that of g and
+of the subordinator is of order 1/w².
+
+The gradient is that of the complete-data likelihood (Fisher's identity: Dempster, Laird & Rubin
+1977), from the statistics of an E-step. It is computed on the host by NumPy and SciPy, which need
+no compilation.
+"""
+
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from normix_expfam import gig_moments
+
+from ._dispersion import DenseDispersion
+from ._held import Held
+from ._joint import JointNormalMixture
+from ._slice import Slice, free_coordinates
+from ._statistics import MixtureStatistics
+
+LONGEST = 4.0  # step of a coordinate from a model
+
+Joint = TypeVar("Joint", bound=JointNormalMixture)
+
+
+class Frame(eqx.Module):
+    """Coordinates u = (m, g, T by rows, two of the slice), all 0 at the model."""
+
+    part: Slice
+    held: Held
+    mu: Float[Array, " d"]
+    K: Float[Array, "d d"]
+    skew: Float[Array, ""]  # γ = skew · K e_d
+    noise: Float[Array, ""]  # C_dd²
+
+    @classmethod
+    def at(cls, joint: JointNormalMixture, held: Held) -> "Frame":
+        """About a model in the gauge with a dense dispersion."""
+        import scipy.linalg
+
+        L = np.asarray(joint.dispersion.cholesky(), np.float64)
+        whitened = scipy.linalg.solve_triangular(L, np.asarray(joint.gamma, np.float64), lower=True)
+        s = np.linalg.norm(whitened)
+        axis = np.zeros_like(whitened)
+        axis[-1] = np.copysign(1.0, whitened[-1])
+        # a reflection that takes the direction to its own side's axis, without cancellation
+        mirror = whitened + s * axis
+        length = np.linalg.norm(mirror)
+        mirror = mirror / length if length > 0 else axis
+        K = L - 2 * np.outer(L @ mirror, mirror)
+        K[:, -1] *= -axis[-1] * np.hypot(1, s)
+        dtype = joint.mu.dtype
+        return cls(
+            Slice.through(joint, held), held, joint.mu, jnp.asarray(K, dtype),
+            jnp.asarray(s / np.hypot(1, s), dtype), jnp.asarray(1 / (1 + s * s), dtype),
+        )  # fmt: skip
+
+    @property
+    def free(self) -> np.ndarray:
+        """Which of the coordinates move, shape (k,)."""
+        return free_coordinates(self.part, self.mu.shape[0], self.held)
+
+    @property
+    def lowest(self) -> Float[np.ndarray, " k"]:
+        """How far down each coordinate may go; up it is `LONGEST`."""
+        lowest = np.full(len(self.free), -LONGEST)
+        least = np.sqrt(np.finfo(self.mu.dtype).eps)
+        lowest[-3] = np.clip(np.log(least / float(self.noise)) / 2, -LONGEST, 0.0)
+        return lowest
+
+    @property
+    def curvature(self) -> Float[np.ndarray, " k"]:
+        """Its order of magnitude along each coordinate, for a row."""
+        d = self.mu.shape[0]
+        curvature = np.ones(len(self.free))
+        curvature[-3] = self.noise
+        flat = 1 / (1 + float(self.part.a + self.part.b) / 2) ** 2
+        curvature[-2:] = flat
+        if not self.held.mu:
+            curvature[d : 2 * d] = flat
+        return curvature
+
+    def moved(self, like: Joint, u: Float[Array | np.ndarray, " k"]) -> Joint:
+        """The model at u, of the family of `like`."""
+        return _moved(self, like, jnp.asarray(u, self.mu.dtype))
+
+    def gradient(
+        self, u: Float[np.ndarray, " k"], statistics: MixtureStatistics
+    ) -> Float[np.ndarray, " k"]:
+        """∇ log f of a mean row at u, from the statistics of the E-step under that model."""
+        import scipy.linalg
+
+        d = self.mu.shape[0]
+        m, g, C, law, slope = (
+            np.asarray(part, np.float64) for part in _parts(self, jnp.asarray(u, self.mu.dtype))
+        )
+        whiten = scipy.linalg.inv(np.asarray(self.K, np.float64))
+        n = np.asarray(statistics.n, np.float64)
+        log_y, inverse_y, y, x, over_y, square = (
+            np.asarray(part, np.float64) / n for part in statistics.parts
+        )
+        # an infinite E Y belongs to a model with γ = 0 and a = 0, where it has no factor but 0
+        y = y if np.isfinite(y) else np.zeros_like(y)
+        centre = np.asarray(self.mu, np.float64) - np.asarray(statistics.origin, np.float64)
+        x = x - centre
+        cross = np.outer(over_y, centre)
+        square = square - cross - cross.T + inverse_y * np.outer(centre, centre)
+        x, over_y = whiten @ x, whiten @ (over_y - inverse_y * centre)
+        square = whiten @ square @ whiten.T
+        # mean of (x - m - g y)(x - m - g y)ᵀ/y
+        mixed = np.outer(over_y, m) + np.outer(x, g) - np.outer(m, g)
+        residual = square - mixed - mixed.T + inverse_y * np.outer(m, m) + y * np.outer(g, g)
+        inner = scipy.linalg.solve_triangular(C, residual, lower=True)
+        inner = scipy.linalg.solve_triangular(C, inner.T, lower=True)
+        on_C = scipy.linalg.solve_triangular(C, inner - np.eye(d), lower=True, trans="T")
+        on_C[np.diag_indices(d)] *= np.diagonal(C)
+        normal = scipy.linalg.cho_solve(
+            (C, True), np.stack([over_y - inverse_y * m - g, x - m - y * g], axis=1)
+        )
+        own = gig_moments(*law, backend="cpu")
+        on_law = np.stack([log_y - own.log_y, (own.y - y) / 2, (own.inverse_y - inverse_y) / 2])
+        # E Y or E 1/Y may be infinite on a boundary, along which a or b is 0
+        moving = np.any(slope != 0, axis=1)
+        last = on_law[moving] @ slope[moving]
+        on_m, on_g = normal.T
+        on_g = on_g if self.held.mu else on_g - on_m
+        return np.concatenate([on_m, on_g, on_C[np.tril_indices(d)], last])
+
+
+def _split(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array]:
+    """The moves of μ, γ itself, and C, all in the frame, and (p, a, b)."""
+    d = frame.mu.shape[0]
+    T = jnp.zeros_like(frame.K).at[np.tril_indices(d)].set(u[2 * d : -2])
+    scale = jnp.ones_like(frame.mu).at[-1].set(jnp.sqrt(frame.noise))
+    C = jnp.tril(T, -1) + jnp.diag(scale * jnp.exp(jnp.diagonal(T)))
+    g = u[d : 2 * d]
+    m = u[:d] if frame.held.mu else u[:d] - g
+    return m, g.at[-1].add(frame.skew), C, jnp.stack(frame.part.at(u[-2:]).as_gig())
+
+
+@jax.jit
+def _parts(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """As `_split`, and the derivative of (p, a, b) in the last two coordinates."""
+    slope = jax.jacfwd(lambda last: jnp.stack(frame.part.at(last).as_gig()))(u[-2:])
+    return *_split(frame, u), slope
+
+
+@eqx.filter_jit
+def _moved(frame: Frame, like: Any, u: Array) -> Any:
+    m, g, C, law = _split(frame, u)
+    dispersion = DenseDispersion(C).transformed(frame.K)
+    subordinator = like.subordinator_family.from_gig(*law)
+    return like._assemble(frame.mu + frame.K @ m, frame.K @ g, dispersion, subordinator)
