@@ -46,9 +46,9 @@ class Slice(eqx.Module):
         else:
             limit = Status.CONVERGED
         inside = limit == Status.CONVERGED
-        # one parameter is a scale, which is the gauge
-        only_scale = joint.subordinator.natural_params().shape[0] == 1
-        first = not (only_scale or (held.subordinator if inside else held.fixes_shape))
+        # a subordinator with one parameter, its scale, has nothing but the gauge
+        scale_alone = len(joint.subordinator_family.gig_statistics) == 1
+        first = not (scale_alone or (held.subordinator if inside else held.fixes_shape))
         return cls(limit, holds_order, (first, inside and not holds_order), p, a, b)
 
     def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:
