@@ -18,6 +18,7 @@ from normix_expfam import (
     sample_gig,
     solve_gig,
 )
+from normix_expfam.internal import has_converged
 
 N = 10_000
 PEER_POINTS = 200
