@@ -102,6 +102,12 @@ def mp_tail(parameters: Any, x: Any, side: int, *, loss: bool = False, mass: Any
     return mp_integral(term, parameters, (float(x), side)) / (mass or mp_mass(parameters))
 
 
+def mp_log_tail(parameters: Any, x: Any, side: int) -> Any:
+    """The logarithm of a tail; by the other one where it is next to 1, so that no digit is lost."""
+    tail = mp_tail(parameters, x, side)
+    return mp.log(tail) if tail < 0.5 else mp.log1p(-mp_tail(parameters, x, -side))
+
+
 def mp_log_prob(parameters: Any, x: Any) -> Any:
     """log f(x) as a ratio of two masses of Y."""
     parameters, x = [mp.mpf(value) for value in parameters], mp.mpf(x)
@@ -132,8 +138,8 @@ def slopes_at(parameters: Any, x: float) -> dict[str, tuple[Any, list[Any]]]:
     "below" and "above" are E max(x - X, 0) and E max(X - x, 0).
     """
     functions = {
-        "log_cdf": lambda law, x: mp.log(mp_tail(law, x, -1)),
-        "log_sf": lambda law, x: mp.log(mp_tail(law, x, 1)),
+        "log_cdf": lambda law, x: mp_log_tail(law, x, -1),
+        "log_sf": lambda law, x: mp_log_tail(law, x, 1),
         "log_prob": mp_log_prob,
         "below": lambda law, x: mp_tail(law, x, -1, loss=True),
         "above": lambda law, x: mp_tail(law, x, 1, loss=True),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from normix_fit import BatchEMFitter, MiniBatchEMFitter, OnlineEMFitter, Status
+from normix_fit._data import observe
 from normix_fit._stream._chunks import ChunkedRows, _checksum, in_blocks, read_head
 from normix_mixtures import NormalInverseGaussian, VarianceGamma
 
@@ -319,3 +320,31 @@ def test_a_start_without_finite_likelihood(small):
     pole = VarianceGamma.from_classical(np.zeros(3), None, np.eye(3), alpha=0.5, beta=1.0)
     with pytest.raises(ValueError, match="model must give the data a finite likelihood"):
         MiniBatchEMFitter().fit(pole, rows)
+
+
+def test_rows_in_chunks_are_the_rows_of_one_array():
+    """Sums, maxima, total and scatter, in blocks that chunks do not fill."""
+    X = np.random.default_rng(11).standard_normal((50, 2)) * [1.0, 30.0] + [5.0, -2.0]
+    _, head = read_head("fit", iter([X]), 50)
+    chunked = ChunkedRows("fit", lambda: [X[:7], X[7:30], X[30:]], head)
+    dense = observe("fit", X)
+    assert chunked.n_observations == dense.n_observations == 50
+    for rows in (chunked, chunked.standardised(chunked.units())):
+        whole = dense if rows is chunked else dense.standardised(dense.units())
+        mean = np.mean(np.asarray(whole.X), axis=0)
+        for one, other in (
+            (rows.reduce(lambda X, w: w @ X**2, most=16), whole.reduce(lambda X, w: w @ X**2)),
+            (rows.reduce_max(lambda X, _: X.max(axis=0)), whole.reduce_max(lambda X, _: X.max(0))),
+            (rows.scatter_factor(jnp.asarray(mean)), whole.scatter_factor(jnp.asarray(mean))),
+            (rows.middle(), whole.middle()),
+            (rows.total, whole.total),
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_a_float32_start_holds_a_given_value_in_the_precision_of_the_data():
+    X = np.random.default_rng(12).standard_normal((60, 2))
+    start = NormalInverseGaussian.default_init(X.astype(np.float32))
+    mu = np.array([0.1, 0.2])
+    result = BatchEMFitter(fixed={"mu": mu}, max_iter=1).fit(start, X)
+    np.testing.assert_allclose(result.model.mu, mu, rtol=1e-14)

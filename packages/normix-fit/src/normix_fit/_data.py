@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from normix_expfam.internal import require
+from normix_mixtures import DenseDispersion
 from normix_mixtures.internal import check_observations, check_weights, middle_of_columns
 
 from ._standardisation import Units, units_of_columns
@@ -136,9 +137,7 @@ class DenseRows(Rows):
 
     def scatter_factor(self, centre: Float[Array, " d"]) -> Float[Array, "d d"]:
         share = jnp.sqrt(self.weights / self.total)
-        R = jnp.linalg.qr((self.X - centre[None, :]) * share[:, None], mode="r")
-        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
-        return R.T * sign[None, :]
+        return DenseDispersion.from_gram((self.X - centre[None, :]) * share[:, None]).cholesky()
 
     def units(self) -> Units:
         return units_of_columns(self.X, self.weights if self.weighted else None)

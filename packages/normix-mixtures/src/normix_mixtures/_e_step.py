@@ -19,7 +19,7 @@ _LARGEST_INVERSE = 1e10  # of E 1/Y given a row, where log Y has its mode at 0
 
 
 class RowFlags(NamedTuple):
-    """How many rows a fit cannot go on with; they add."""
+    """The number of rows with which a fit cannot continue; blocks add."""
 
     not_finite: Int[Array, ""]
     """Rows whose density or moments are no numbers."""
@@ -57,9 +57,7 @@ def log_prob_of_rows(joint: JointNormalMixture, X: Float[Array, "n d"]) -> Float
 @eqx.filter_jit
 def _prepared(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array, ...]:
     infinite = jnp.any(jnp.isinf(X), axis=1) & ~jnp.any(jnp.isnan(X), axis=1)
-    z, skew = whitened(joint, jnp.where(infinite[:, None], 0.0, X))
-    half_log_det = joint.dispersion.half_log_det()
-    return infinite, *joint.subordinator_as_gig(), z, skew, half_log_det
+    return infinite, *_prepared_finite(joint, jnp.where(infinite[:, None], 0.0, X))
 
 
 @jax.jit
@@ -74,8 +72,7 @@ def posterior_moments(
 ) -> PosteriorMoments:
     """E log Y, E 1/Y, E Y given each row, and the row's log-density."""
     if backend == "jax":
-        law, half_log_det = _prepared_finite(joint, X)
-        return _posterior_moments(*law, half_log_det)
+        return _posterior_moments(*_prepared_finite(joint, X))
     z, skew = whitened(joint, X)
     law = joint.subordinator_as_gig()
     given = posterior(*law, z, skew)
@@ -88,11 +85,9 @@ def posterior_moments(
 
 
 @eqx.filter_jit
-def _prepared_finite(
-    joint: JointNormalMixture, X: Float[Array, "n d"]
-) -> tuple[tuple[Array, ...], Array]:
-    law = (*joint.subordinator_as_gig(), *whitened(joint, X))
-    return law, joint.dispersion.half_log_det()
+def _prepared_finite(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array, ...]:
+    law = joint.subordinator_as_gig()
+    return *law, *whitened(joint, X), joint.dispersion.half_log_det()
 
 
 @jax.jit

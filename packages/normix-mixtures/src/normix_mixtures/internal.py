@@ -4,16 +4,12 @@ from ._checks import check_observations as check_observations
 from ._checks import check_weights as check_weights
 from ._checks import dependent_column as dependent_column
 from ._frame import LONGEST as LONGEST
-from ._frame import Frame as Frame
-from ._marginal import Flags as Flags
 from ._moment_start import middle_of_columns as middle_of_columns
 from ._slice import Slice as Slice
 from ._slice import free_coordinates as free_coordinates
 
 __all__ = [
     "LONGEST",
-    "Flags",
-    "Frame",
     "Slice",
     "check_observations",
     "check_weights",

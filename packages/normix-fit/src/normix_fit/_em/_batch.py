@@ -218,11 +218,12 @@ class BatchEMFitter(eqx.Module):
 
     def _prepare(self, start: Model, first: Model, held: Held, units: Units) -> Any:
         """The start in standard coordinates, with what is held as it is held."""
+        dtype = units.scale.dtype
+        start, first = jax.tree.map(lambda leaf: leaf.astype(dtype), (start, first))
         if isinstance(self.fixed, Mapping):
             start = start.with_fixed(**self.fixed)
-        elif start is not first:
+        else:
             start = start.with_held_of(first, Held(tuple(n for n in held.names if n != "gamma")))
-        start = jax.tree.map(lambda leaf: leaf.astype(units.scale.dtype), start)
         standard = units.to_standard(start)
         return standard.without_skewness() if held.gamma else standard
 

@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
 
     statistics: Any  # means over all rows
     log_likelihood: Array  # total
-    status: Int[Array, ""]  # RUNNING, or why the model cannot be gone on with
+    status: Int[Array, ""]  # RUNNING, or why EM cannot continue from the model
 
 
 def evaluate(model: Any, rows: Rows, plan: Plan) -> Evaluation:
@@ -78,7 +78,7 @@ def _judge(model: EMModel, found: Any) -> Int[Array, ""]:
 def maximise(
     model: Any, statistics: Any, plan: Plan
 ) -> tuple[Any, Int[Array, ""], Bool[Array, ""]]:
-    """The M-step, the status of its search, and whether the model can be gone on with."""
+    """The M-step, the status of its search, and whether EM can continue from the model."""
     following, solved = model.maximise(statistics, plan.held, backend=plan.m_step_backend)
     return following, solved, _is_finite(following)
 

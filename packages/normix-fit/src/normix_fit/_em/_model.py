@@ -28,7 +28,7 @@ class Statistics(Protocol):
 
 @runtime_checkable
 class RowFlags(Protocol):
-    """How many rows cannot be gone on with."""
+    """The number of rows with which EM cannot continue."""
 
     not_finite: Int[Array, ""]
     at_pole: Int[Array, ""]

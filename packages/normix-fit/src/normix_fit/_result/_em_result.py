@@ -210,8 +210,8 @@ class EMResult(eqx.Module, Generic[Model]):
         with a = 0 or b = 0 that parameter has nan, and the others are those of a fit with it held.
 
         Args:
-            X: the data of the fit, shape (n, d). They may be left out for a result that has been
-                neither copied field by field nor unpickled, which knows its data.
+            X: the data of the fit, shape (n, d). They may be left out for the result of a batch
+                fit, which keeps them, in memory and when it is pickled.
             weights: those of the fit, one per row, >= 0, shape (n,); a weight counts as a number
                 of equal rows.
 
