@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from normix_fit import BatchEMFitter, MiniBatchEMFitter, OnlineEMFitter, Status
-from normix_fit._data import observe
+from normix_fit._observe import observe
 from normix_fit._stream._chunks import ChunkedRows, _checksum, in_blocks, read_head
 from normix_mixtures import NormalInverseGaussian, VarianceGamma
 

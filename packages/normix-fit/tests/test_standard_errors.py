@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status
-from normix_fit._data import observe
+from normix_fit._observe import observe
 from normix_fit._result._standard_errors import (
     _information,
     _log_likelihood,

@@ -51,12 +51,38 @@ def _numbers(owner: str, name: str, value: Any) -> jax.Array:
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:
-        given = getattr(value, "dtype", None)
-        text = repr(value) if given is None else f"dtype {given}"
-        raise TypeError(
-            f"{owner}: {name} must be numbers of at most 64 bits in a rectangular array, got "
-            f"{text}; convert it by numpy.asarray({name}, float)"
-        ) from error
+        raise TypeError(_no_numbers(owner, name, value)) from error
+
+
+def as_host_floats(owner: str, **values: Any) -> list[np.ndarray]:
+    """The named values as floating arrays of NumPy; integers become float64.
+
+    An array that is one is not copied, and keeps its precision.
+    """
+    arrays = []
+    for name, value in values.items():
+        try:
+            array = np.asarray(value)
+            # numbers of other kinds, as decimal.Decimal
+            array = array.astype(np.float64) if array.dtype == object else array
+        except (TypeError, ValueError) as error:
+            raise TypeError(_no_numbers(owner, name, value)) from error
+        if np.iscomplexobj(array):
+            raise TypeError(f"{owner}: {name} must be real, got {value!r}; take its real part")
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+            raise TypeError(_no_numbers(owner, name, value))
+        single = array.dtype in (np.float32, np.float64)
+        arrays.append(array if single else array.astype(np.float64))
+    return arrays
+
+
+def _no_numbers(owner: str, name: str, value: Any) -> str:
+    given = getattr(value, "dtype", None)
+    text = repr(value) if given is None else f"dtype {given}"
+    return (
+        f"{owner}: {name} must be numbers of at most 64 bits in a rectangular array, got "
+        f"{text}; convert it by numpy.asarray({name}, float)"
+    )
 
 
 def as_float(value: Any) -> jax.Array:

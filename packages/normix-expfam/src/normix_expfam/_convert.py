@@ -28,7 +28,7 @@ def to_gig(law: GIGMember) -> GeneralizedInverseGaussian:
         >>> float(law.p), float(law.a), float(law.b)
         (3.0, 4.0, 0.0)
     """
-    return GeneralizedInverseGaussian(*law.as_gig(), check=False)
+    return GeneralizedInverseGaussian.from_gig(*law.as_gig())
 
 
 def project(law: GIGMember, family: type[Member]) -> Member:

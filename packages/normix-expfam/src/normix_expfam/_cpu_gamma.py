@@ -1,9 +1,14 @@
 """The gamma triad and fit on the CPU backend, in X ~ Gamma(α, β) with t(x) = (log x, x)."""
 
-import numpy as np
-from scipy import optimize, special
+from typing import Any
 
+import numpy as np
+from scipy import special
+
+from . import _gamma_shape
 from ._stirling import LARGE, stirling_series
+
+_STEEP = 1e100  # c beyond which log α is nothing beside 1/α
 
 
 def log_partition(alpha: float, beta: float) -> float:
@@ -21,22 +26,25 @@ def covariance(alpha: float, beta: float) -> np.ndarray:
     return np.array([[special.polygamma(1, alpha), 1 / beta], [1 / beta, alpha / beta**2]])
 
 
-def shape(c: float) -> float:
+def shape(c: Any) -> np.float64:
     """α with log α - digamma(α) = c > 0; inf at c = 0, nan below."""
     if not 0 <= c < np.inf:
-        return np.nan
+        return np.float64(np.nan)
     if c == 0 or 1 / c == np.inf:
-        return np.inf
-    # 1/(2α) < c < 1/α brackets it
-    root: float = optimize.brentq(
-        lambda alpha: _log_less_digamma(alpha) - c, 0.5 / c, 1.0 / c,
-        xtol=1e-300, rtol=8.9e-16,
-    )  # fmt: skip
-    return root
+        return np.float64(np.inf)
+    c = np.float64(c)
+    if c > _STEEP:
+        return 1 / c
+    alpha = np.float64(_gamma_shape.start(c, np))
+    for _ in range(_gamma_shape.STEPS):
+        alpha = np.float64(_gamma_shape.step(alpha, c, *_remainder(alpha)))
+    return alpha
 
 
-def _log_less_digamma(alpha: float) -> float:
-    """log α - digamma(α), for large α as ½/α less the slope of Stirling's remainder."""
-    if alpha < LARGE:
-        return float(np.log(alpha) - special.digamma(alpha))
-    return float(0.5 / alpha - stirling_series(1, 1 / alpha))
+def _remainder(x: np.float64) -> tuple[float, float]:
+    """δ' and δ'' of Stirling's formula."""
+    if x >= LARGE:
+        return float(stirling_series(1, 1 / x)), float(stirling_series(2, 1 / x))
+    first = special.digamma(x) - np.log(x) + 0.5 / x
+    second = special.polygamma(1, x) - (1 + 0.5 / x) / x
+    return float(first), float(second)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln, polygamma
 
+from . import _gamma_shape
 from ._checks import Backend, array_namespace
 from ._divergence import Divergences, mix
 from ._information import Information
@@ -23,7 +24,6 @@ from ._stirling import LOG_2PI, stirling
 
 _NEAR = 0.3  # relative distance of shapes below which their divergence is integrated
 _NODES = 8  # of Gauss-Legendre there: the error is 11^-16
-_NEWTON_STEPS = 5
 
 
 class ShapeRate(NamedTuple):
@@ -158,28 +158,22 @@ def fit_gamma_to_gap(mean: Any, gap: Any, backend: Backend) -> tuple[Any, Any]:
 def gamma_shape(c: jax.Array) -> jax.Array:
     """α > 0 with log α - digamma(α) = c for c > 0; inf at c = 0, nan below.
 
-    The left side, ½/α - δ'(α), falls from inf to 0. Minka's start (2002, "Estimating a Gamma
-    distribution") is within 1.5 % and his Newton step, on 1/α, converges quadratically from it.
+    See `_gamma_shape`.
     """
     positive = c > 0
     c_safe = jnp.where(positive, c, 1.0)
-    root = jnp.sqrt(c_safe**2 + 18 * c_safe + 9)
-    rises = c_safe > 3
-    start = jnp.where(
-        rises, 2 / (jnp.where(rises, c_safe, 3.0) - 3 + root), (3 - c_safe + root) / (12 * c_safe)
-    )
 
-    def step(_: Any, alpha: jax.Array) -> jax.Array:
-        residual = 0.5 / alpha - stirling(1, alpha) - c_safe
-        return alpha / (1 + residual / _scaled_slope(alpha))
+    def again(_: Any, alpha: jax.Array) -> jax.Array:
+        return _gamma_shape.step(alpha, c_safe, stirling(1, alpha), stirling(2, alpha))
 
-    alpha = jax.lax.fori_loop(0, _NEWTON_STEPS, step, start)
+    first = _gamma_shape.start(c_safe, jnp)
+    alpha = jax.lax.fori_loop(0, _gamma_shape.STEPS, again, first)
     return jnp.where(positive, alpha, jnp.where(c == 0, jnp.inf, jnp.nan))
 
 
 def _scaled_slope(alpha: jax.Array) -> jax.Array:
     """α (1/α - ψ'(α))."""
-    return -0.5 / alpha - alpha * stirling(2, alpha)
+    return _gamma_shape.scaled_slope(alpha, stirling(2, alpha))
 
 
 @gamma_shape.defjvp

@@ -22,8 +22,8 @@ def solve_expectation(family: type[Law], eta: Any, backend: Backend) -> tuple[La
         return _compiled(family, eta)
     solver: Any = family
     with at_once(eta), np.errstate(all="ignore"):
-        found: tuple[Law, Array] = solver._solve_expectation(np.asarray(eta, np.float64), backend)
-    return found
+        law, status = solver._solve_expectation(np.asarray(eta, np.float64), backend)
+        return jax.tree.map(jnp.asarray, law), status
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,4 +1,4 @@
-"""Damped Newton's method for a smooth convex function, traceable and vmappable.
+"""Damped Newton's method for a smooth convex function, traceable and vmappable, or in NumPy.
 
 The function is known with a rounding error. Far from the minimum a step must lower it
 (Armijo); near it, where its differences are rounding, the Newton decrement λ² = gᵀH⁻¹g decides,
@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from normix_expfam._arrays import Array
 
 from ._manual_axes import varying_like
 
@@ -22,28 +25,29 @@ Point = TypeVar("Point")
 class Evaluation(NamedTuple):
     """The function at a point and the step to the minimum of its quadratic model."""
 
-    objective: jax.Array
-    noise: jax.Array  # rounding error of the objective
-    step: jax.Array
-    decrement: jax.Array  # λ²
-    slope: jax.Array  # of the objective along -step
-    floor: jax.Array  # the decrement that rounding leaves at the point
+    objective: Array
+    noise: Array  # rounding error of the objective
+    step: Array
+    decrement: Array  # λ²
+    slope: Array  # of the objective along -step
+    floor: Array  # the decrement that rounding leaves at the point
 
 
 class _State(NamedTuple):
     point: Any
     at: Evaluation
-    length: jax.Array  # fraction of the step to be tried next
-    evaluations: jax.Array
-    done: jax.Array
+    length: Array  # fraction of the step to be tried next
+    evaluations: Array
+    done: Array
 
 
 def minimise(
     start: Point,
     evaluate: Callable[[Point], Evaluation],
-    move: Callable[[Point, jax.Array, jax.Array], Point],
+    move: Callable[[Point, Array, Array], Point],
     max_steps: int,
-) -> tuple[Point, jax.Array, jax.Array]:
+    xp: Any = jnp,
+) -> tuple[Point, Array, Array]:
     """The minimiser, whether it was reached, and the evaluations it took.
 
     Args:
@@ -51,6 +55,7 @@ def minimise(
         evaluate: not finite outside the domain.
         move: (point, step, length) -> the point that fraction of the step away.
         max_steps: most evaluations.
+        xp: jax.numpy, for one `lax.while_loop`, or numpy.
     """
 
     def body(state: _State) -> _State:
@@ -65,27 +70,47 @@ def minimise(
         rounding = (old.decrement <= 1e4 * old.floor) & (new.decrement > old.decrement / 2)
         # in the region of quadratic convergence the decrement needs no second opinion
         closer |= (old.decrement < _QUADRATIC) & (new.decrement < old.decrement / 2)
-        accept = (lower | closer) & jnp.isfinite(new.decrement) & ~rounding
+        accept = (lower | closer) & xp.isfinite(new.decrement) & ~rounding
         finished = accept & (new.decrement <= new.floor)
         stalled = ~accept & (state.length < _SHORTEST)
-        taken = _State(trial, new, jnp.ones_like(new.objective), state.evaluations, finished)
+        taken = _State(trial, new, xp.ones_like(new.objective), state.evaluations, finished)
         kept = state._replace(length=0.25 * state.length, done=stalled | rounding)
-        chosen: _State = jax.tree.map(lambda new, old: jnp.where(accept, new, old), taken, kept)
+        chosen: _State = jax.tree.map(lambda new, old: xp.where(accept, new, old), taken, kept)
         return chosen._replace(evaluations=state.evaluations + 1)
 
-    def proceed(state: _State) -> jax.Array:
+    def proceed(state: _State) -> Array:
         return ~state.done & (state.evaluations < max_steps)
 
-    # the first trial is the start itself: an empty step from an infinite objective
+    last = (
+        _run(start, evaluate, body, proceed)
+        if xp is jnp
+        else _run_on_host(start, evaluate, body, proceed)
+    )
+    # a stall at rounding level is convergence; one above it is not
+    eps = xp.finfo(last.at.objective.dtype).eps
+    reached = last.at.decrement <= xp.maximum(1e4 * last.at.floor, eps)
+    good = reached & xp.isfinite(last.at.decrement)
+    return last.point, good, last.evaluations
+
+
+def _first(start: Any, empty: Evaluation, xp: Any) -> _State:
+    """The state before the start is tried: an empty step from an infinite objective."""
+    infinite = xp.full_like(empty.objective, xp.inf)
+    unknown = empty._replace(objective=infinite, decrement=infinite)
+    return _State(start, unknown, xp.ones_like(infinite), xp.asarray(0, xp.int32),
+                  xp.asarray(False))  # fmt: skip
+
+
+def _run(start: Any, evaluate: Any, body: Any, proceed: Any) -> _State:
     shapes = jax.eval_shape(evaluate, start)
     empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    infinite = jnp.full_like(empty.objective, jnp.inf)
-    unknown = empty._replace(objective=infinite, decrement=infinite)
-    first = _State(start, unknown, jnp.ones_like(infinite), jnp.array(0, jnp.int32),
-                   jnp.array(False))  # fmt: skip
-    last = jax.lax.while_loop(proceed, body, varying_like(first, shapes))
-    # a stall at rounding level is convergence; one above it is not
-    eps = jnp.finfo(infinite.dtype).eps
-    reached = last.at.decrement <= jnp.maximum(1e4 * last.at.floor, eps)
-    good = reached & jnp.isfinite(last.at.decrement)
-    return last.point, good, last.evaluations
+    first = varying_like(_first(start, empty, jnp), shapes)
+    last: _State = jax.lax.while_loop(proceed, body, first)
+    return last
+
+
+def _run_on_host(start: Any, evaluate: Any, body: Any, proceed: Any) -> _State:
+    state = _first(start, jax.tree.map(np.zeros_like, evaluate(start)), np)
+    while proceed(state):
+        state = body(state)
+    return state

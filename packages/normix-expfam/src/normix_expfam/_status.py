@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from normix_expfam._arrays import Array
+
 from ._checks import is_concrete
 
 Distribution = TypeVar("Distribution")
@@ -116,10 +118,10 @@ def has_converged(code: Any) -> Any:
     return is_one_of(code, *_CONVERGED)
 
 
-def with_status(found: Distribution) -> tuple[Distribution, jax.Array]:
+def with_status(found: Distribution) -> tuple[Distribution, Array]:
     """The distribution and CONVERGED where its parameters are finite, else INFEASIBLE."""
     leaves = jax.tree.leaves(found)
     xp: Any = np if is_concrete(*leaves) else jnp
     finite = xp.all(xp.stack([xp.all(xp.isfinite(leaf)) for leaf in leaves]))
     codes = int(Status.CONVERGED), int(Status.INFEASIBLE)
-    return found, jnp.asarray(xp.where(finite, *codes), jnp.int32)
+    return found, xp.where(finite, *codes).astype(xp.int32)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 import numpy as np
 from jaxtyping import ArrayLike
 
-from normix_expfam.internal import Backend
+from normix_expfam.internal import to_host, to_jax
 from normix_mixtures import (
     FAMILIES,
     GeneralizedHyperbolic,
@@ -20,7 +20,8 @@ from normix_mixtures import (
     to_generalized_hyperbolic,
 )
 
-from ._data import Rows, observe
+from ._backend import Choice
+from ._data import Rows
 from ._em._acceleration import Acceleration
 from ._em._batch import BatchEMFitter, Callback, Convergence, Fixed
 from ._em._evaluation import Algorithm
@@ -39,8 +40,9 @@ class FitOptions(TypedDict, total=False):
     max_iter: int
     tol: float
     gain_tol: float
-    e_step_backend: Backend
-    m_step_backend: Backend
+    backend: Choice
+    e_step_backend: Choice | None
+    m_step_backend: Choice | None
     algorithm: Algorithm
     acceleration: Acceleration
     convergence: Convergence
@@ -134,7 +136,7 @@ def fit(
         weights: one per row, >= 0, shape (n,).
         **options: settings of `BatchEMFitter` that replace those of `fitter`: max_iter, tol,
             gain_tol, convergence, stop_near_normal, algorithm, acceleration, symmetric, fixed,
-            e_step_backend, m_step_backend, callback, verbose.
+            backend, e_step_backend, m_step_backend, callback, verbose.
 
     Raises:
         ValueError: for an unknown family, n_starts < 1, and where `BatchEMFitter` and
@@ -159,7 +161,7 @@ def fit(
     chosen = _family(family)
     refuse_tracing("fit", (X, weights))
     found: EMResult[Any] = timed(
-        lambda: _fit(observe("fit", X, weights), chosen, n_starts, settings)
+        lambda: _fit(settings.observe("fit", X, weights), chosen, n_starts, settings)
     )
     return found
 
@@ -251,7 +253,7 @@ def fit_all(
     settings = _settings("fit_all", fitter, options)
     chosen = {name: _family(name) for name in (FAMILIES if families is None else families)}
     refuse_tracing("fit_all", (X, weights))
-    rows = observe("fit_all", X, weights)
+    rows = settings.observe("fit_all", X, weights)
     results: dict[str, EMResult[Any]] = {}
 
     def named(name: str) -> BatchEMFitter:
@@ -271,7 +273,7 @@ def fit_all(
         best = max(bounded, key=lambda result: result.log_likelihood)
         below = best.log_likelihood > first.log_likelihood
         if below or not first.comparable:
-            start = to_generalized_hyperbolic(best.model)
+            start = _as_generalized_hyperbolic(best.model)
             further = named("gh").fit(start, rows)
             if below or further.comparable:
                 results["gh"] = _continue(first, further, start)
@@ -284,17 +286,15 @@ def _timed_fit(
     return timed(lambda: _fit(rows, family, n_starts, fitter))
 
 
-def _continue(
-    first: EMResult[Model], second: EMResult[Model], start: NormalMixture
-) -> EMResult[Model]:
+def _continue(first: EMResult[Model], second: EMResult[Model], start: Any) -> EMResult[Model]:
     """The account of both fits as one, the move to the second start counted as an iteration.
 
     Where the first ended above the second start, at no maximum, its history is left out.
     """
     history, changes, n_iter = second.log_likelihoods, second.param_changes, second.n_iter
     if first.log_likelihood <= history[0]:
-        begin: Any = first.model.normalize()
-        jump = np.asarray(begin.change(start.normalize()))
+        begin, follow = (to_host(model).normalize() for model in (first.model, start))
+        jump = np.asarray(begin.change(follow))
         history = np.concatenate([first.log_likelihoods, history])
         changes = np.concatenate([first.param_changes, jump[None], changes])
         n_iter = first.n_iter + 1 + n_iter
@@ -307,6 +307,11 @@ def _continue(
         n_evaluations=first.n_evaluations + second.n_evaluations,
         compile_seconds=first.compile_seconds + second.compile_seconds,
     )
+
+
+def _as_generalized_hyperbolic(model: NormalMixture) -> NormalMixture:
+    """Made on the host, where nothing is compiled for it."""
+    return to_jax(to_generalized_hyperbolic(to_host(model)), model.mu.dtype)
 
 
 def _family(name: str | type[NormalMixture]) -> type[NormalMixture]:

@@ -13,11 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, Float
 
-from normix_expfam.internal import require
 from normix_mixtures import DenseDispersion
-from normix_mixtures.internal import check_observations, check_weights, middle_of_columns
+from normix_mixtures.internal import middle_of_columns
 
 from ._standardisation import Units, units_of_columns
 
@@ -41,6 +40,11 @@ class Rows(eqx.Module):
     @abstractmethod
     def dtype(self) -> np.dtype:
         """Of the rows, and so of what is computed from them."""
+
+    @property
+    @abstractmethod
+    def namespace(self) -> Any:
+        """numpy or jax.numpy, of the arrays that are blocks."""
 
     @property
     @abstractmethod
@@ -108,6 +112,10 @@ class DenseRows(Rows):
         return np.dtype(self.X.dtype)
 
     @property
+    def namespace(self) -> Any:
+        return jnp
+
+    @property
     def on_device(self) -> bool:
         return True
 
@@ -144,29 +152,3 @@ class DenseRows(Rows):
 
     def standardised(self, units: Units) -> Self:
         return type(self)(units.standardise(self.X), self.weights, self.weighted)
-
-
-def observe(owner: str, X: ArrayLike | Rows, weights: ArrayLike | None = None) -> Rows:
-    """Data as they are given, checked and copied once; rows of weight 0 do not count.
-
-    Args:
-        owner: what stands before the message of an error.
-        X: observations, shape (n, d), n > d; `Rows` pass as they are.
-        weights: one per row, >= 0, shape (n,).
-
-    Raises:
-        ValueError: if X is not (n, d) with n > d, has nan, constant or linearly dependent columns;
-            for weights that are negative or not one per row.
-    """
-    if isinstance(X, Rows):
-        require(weights is None, owner, "weights", "be left out beside rows that have their own",
-                "both", "give the weights to the rows")  # fmt: skip
-        return X
-    array = check_observations(owner, X)
-    w = check_weights(owner, weights, array)
-    if w is None:
-        return DenseRows(array, jnp.ones_like(array, shape=array.shape[:1]))
-    if not np.all(np.asarray(w) > 0):
-        used = np.flatnonzero(np.asarray(w) > 0)
-        array, w = check_observations(owner, array[used]), w[used]
-    return DenseRows(array, w, weighted=True)

@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
+from normix_expfam.internal import Array, is_on_host
 from normix_mixtures import NormalMixture
 
 Model = TypeVar("Model", bound=NormalMixture)
@@ -35,12 +36,14 @@ class Units(eqx.Module):
 
     def to_standard(self, model: Model) -> Model:
         """The distribution of Z for that of X, in the gauge."""
-        found: Model = _to_standard(model, self)
+        move = _to_standard if is_on_host(self.shift) else _to_standard_in_jax
+        found: Model = move(model, self)
         return found
 
     def from_standard(self, model: Model) -> Model:
         """The distribution of X for that of Z."""
-        found: Model = _from_standard(model, self)
+        move = _from_standard if is_on_host(self.shift) else _from_standard_in_jax
+        found: Model = move(model, self)
         return found
 
 
@@ -49,25 +52,33 @@ def units_of_columns(X: Float[Array, "n d"], weights: Float[Array, " n"] | None 
 
     Cells at the median do not count: they may be more than half of a column.
     """
-    host = np.asarray(X, np.float64)
     w = None if weights is None else np.asarray(weights, np.float64)
-    shift = np.array([_median(column, w) for column in host.T])
-    away = np.abs(host - shift)
-    scale = np.array([
-        _median(column[column > 0], None if w is None else w[column > 0])
-        for column in away.T
-    ])  # fmt: skip
-    return Units(jnp.asarray(shift, X.dtype), jnp.asarray(_NORMAL * scale, X.dtype))
+    found = [_units_of_column(np.asarray(X[:, j], np.float64), w) for j in range(X.shape[1])]
+    shift, scale = np.array(found).T
+    if is_on_host(X):
+        return Units(shift, scale)
+    return Units(jnp.asarray(shift, X.dtype), jnp.asarray(scale, X.dtype))
 
 
-@eqx.filter_jit
+def _units_of_column(
+    column: Float[np.ndarray, " n"], w: Float[np.ndarray, " n"] | None
+) -> tuple[float, float]:
+    shift = _median(column, w)
+    away = np.abs(column - shift)
+    off = away > 0
+    return shift, _NORMAL * _median(away[off], None if w is None else w[off])
+
+
 def _to_standard(model: Any, units: Units) -> Any:
     return model.rescaled(-units.shift / units.scale, 1 / units.scale).normalize()
 
 
-@eqx.filter_jit
 def _from_standard(model: Any, units: Units) -> Any:
     return model.rescaled(units.shift, units.scale)
+
+
+_to_standard_in_jax = eqx.filter_jit(_to_standard)
+_from_standard_in_jax = eqx.filter_jit(_from_standard)
 
 
 def _median(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"] | None) -> float:

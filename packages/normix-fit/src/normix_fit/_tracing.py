@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from normix_expfam.internal import is_concrete
 
@@ -14,7 +14,8 @@ def refuse_tracing(owner: str, given: Any) -> None:
     Inside `jax.jit` an array that does not depend on data is traced too, but not inside `jax.vmap`
     or `jax.grad`, under which constants can be fitted.
     """
-    if not is_concrete(jnp.zeros(()), *jax.tree.leaves(given)):
+    # a move to a device is traced wherever anything is, and needs no program
+    if not is_concrete(jax.device_put(np.zeros(())), *jax.tree.leaves(given)):
         raise TypeError(
             f"{owner} iterates on the host and cannot run under jit, vmap or grad: fit data sets "
             "in a Python loop; in traced code use e_step and m_step of a model; differentiate "

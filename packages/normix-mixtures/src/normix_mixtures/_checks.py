@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from normix_expfam.internal import as_floats, is_concrete, require
+from normix_expfam.internal import as_floats, as_host_floats, is_concrete, is_on_host, require
 
 from ._dispersion import DenseDispersion, Dispersion
 
@@ -71,7 +71,7 @@ def finite_rows(owner: str, X: Any, d: int, dtype: Any) -> jax.Array:
     return X
 
 
-def check_weights(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
+def check_weights(owner: str, weights: Any, X: Any) -> Any:
     """One finite weight >= 0 per row of X, shape (n,) and of the dtype of X, or None.
 
     Args:
@@ -84,7 +84,8 @@ def check_weights(owner: str, weights: Any, X: jax.Array) -> jax.Array | None:
     """
     if weights is None:
         return None
-    (w,) = as_floats(owner, weights=weights)
+    floats = as_host_floats if is_on_host(X) else as_floats
+    (w,) = floats(owner, weights=weights)
     require(w.shape == X.shape[:1], owner, "weights", f"have shape {X.shape[:1]}", w.shape,
             "pass one weight per row")  # fmt: skip
     if is_concrete(w):
@@ -165,18 +166,19 @@ def prause_matrix(owner: str, Delta: Any, d: int) -> jax.Array:
     return Delta
 
 
-def check_observations(owner: str, X: Any) -> jax.Array:
+def check_observations(owner: str, X: Any, xp: Any = jnp) -> Any:
     """Data that an estimate of location and full dispersion can be made from, shape (n, d).
 
     Args:
         owner: what stands before the message of an error.
         X: observations in rows.
+        xp: jax.numpy, or numpy for an array that stays where it is, a memory map for example.
 
     Raises:
         ValueError: for another shape, n <= d, and concrete X with values that are not finite,
             constant columns, or columns that are linearly dependent.
     """
-    (X,) = as_floats(owner, X=X)
+    X = as_host_floats(owner, X=X)[0] if xp is np else as_floats(owner, X=X)[0]
     require(X.ndim == 2 and X.shape[1] > 0, owner, "X", "have shape (n, d)", X.shape,
             "pass observations in rows; X[:, None] for one column")  # fmt: skip
     n, d = X.shape
@@ -184,13 +186,14 @@ def check_observations(owner: str, X: Any) -> jax.Array:
             "a full dispersion matrix needs n > d")  # fmt: skip
     if is_concrete(X):
         values = np.asarray(X)
-        bad = np.argwhere(~np.isfinite(values))
-        if bad.size:
-            i, j = bad[0]
-            raise ValueError(
-                f"{owner}: X must be finite, got {values[i, j]} in row {i}, column {j}; "
-                "drop or repair that row"
-            )
+        for rows in _pieces(n):
+            bad = np.argwhere(~np.isfinite(values[rows]))
+            if bad.size:
+                i, j = bad[0][0] + rows.start, bad[0][1]
+                raise ValueError(
+                    f"{owner}: X must be finite, got {values[i, j]} in row {i}, column {j}; "
+                    "drop or repair that row"
+                )
         constant = np.flatnonzero(np.max(values, axis=0) == np.min(values, axis=0))
         if constant.size:
             j = int(constant[0])
@@ -207,6 +210,13 @@ def check_observations(owner: str, X: Any) -> jax.Array:
     return X
 
 
+_PIECE = 1 << 16  # rows that are looked at in one go
+
+
+def _pieces(n: int) -> list[slice]:
+    return [slice(start, min(start + _PIECE, n)) for start in range(0, n, _PIECE)]
+
+
 def dependent_column(values: np.ndarray) -> int | None:
     """The first column that is a linear combination of a constant and the columns before it.
 
@@ -215,29 +225,54 @@ def dependent_column(values: np.ndarray) -> int | None:
     Args:
         values: shape (n, d), n > d, finite, no column constant.
     """
-    standard = _standardised(values)
-    if _clearly_independent(standard):
+    standard = _Standard(values)
+    if standard.is_clearly_independent():
         return None
-    diagonal = np.abs(np.diagonal(np.linalg.qr(standard, mode="r"))) / np.sqrt(len(values))
+    diagonal = np.abs(np.diagonal(standard.factor())) / np.sqrt(len(values))
     # moments are squares: beyond this the covariance of the columns is rounding
     tolerance = np.sqrt(10 * max(values.shape) * np.finfo(values.dtype).eps) / 10
     dependent = np.flatnonzero(diagonal < tolerance)
     return int(dependent[0]) if dependent.size else None
 
 
-def _standardised(values: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and variance 1; no square is taken of a number that is not of size 1."""
-    values = values / np.max(np.abs(values), axis=0)
-    centred = values - np.mean(values, axis=0)
-    centred = centred / np.max(np.abs(centred), axis=0)
-    return centred / np.sqrt(np.mean(centred**2, axis=0))
+class _Standard:
+    """Columns of mean 0 and variance 1, a piece of rows at a time.
 
+    No square is taken of a number that is not of size 1.
+    """
 
-def _clearly_independent(standard: np.ndarray) -> bool:
-    """Whether the pivots of the correlation matrix are far above what rounding leaves of 0."""
-    try:
-        factor = np.linalg.cholesky(standard.T @ standard / len(standard))
-    except np.linalg.LinAlgError:
-        return False
-    least = 100 * max(standard.shape) * np.finfo(standard.dtype).eps
-    return bool(np.min(np.diagonal(factor)) ** 2 > least)
+    def __init__(self, values: np.ndarray) -> None:
+        self._values, self._shape = values, values.shape
+        self._pieces = _pieces(len(values))
+        self._largest = np.max([np.max(np.abs(values[rows]), axis=0) for rows in self._pieces], 0)
+        totals = [np.sum(values[rows] / self._largest, axis=0) for rows in self._pieces]
+        self._mean = np.sum(totals, axis=0) / len(values)
+        ends = [np.max(np.abs(self._centred(rows)), axis=0) for rows in self._pieces]
+        self._unit = np.max(ends, axis=0)
+        squares = [np.sum((self._centred(r) / self._unit) ** 2, axis=0) for r in self._pieces]
+        self._unit = self._unit * np.sqrt(np.sum(squares, axis=0) / len(values))
+
+    def _centred(self, rows: slice) -> np.ndarray:
+        centred: np.ndarray = self._values[rows] / self._largest - self._mean
+        return centred
+
+    def is_clearly_independent(self) -> bool:
+        """Whether the pivots of the correlation matrix are far above what rounding leaves of 0."""
+        products = [(piece.T @ piece) for piece in map(self._piece, self._pieces)]
+        try:
+            factor = np.linalg.cholesky(np.sum(products, axis=0) / len(self._values))
+        except np.linalg.LinAlgError:
+            return False
+        least = 100 * max(self._shape) * np.finfo(factor.dtype).eps
+        return bool(np.min(np.diagonal(factor)) ** 2 > least)
+
+    def _piece(self, rows: slice) -> np.ndarray:
+        piece: np.ndarray = self._centred(rows) / self._unit
+        return piece
+
+    def factor(self) -> np.ndarray:
+        """R of a QR decomposition."""
+        R = np.zeros((0, self._shape[1]), self._values.dtype)
+        for rows in self._pieces:
+            R = np.linalg.qr(np.concatenate([R, self._piece(rows)]), mode="r")
+        return R

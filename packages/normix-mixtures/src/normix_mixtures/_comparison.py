@@ -3,7 +3,9 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from normix_expfam.internal import Array, namespace_of
 
 
 def change(old: Any, new: Any) -> Float[Array, ""]:
@@ -13,14 +15,16 @@ def change(old: Any, new: Any) -> Float[Array, ""]:
     are scaled or shifted; the subordinator's parameters are left out, because p, a and b can run
     along a nearly flat valley after the distribution of X has settled.
     """
-    scale = jnp.sqrt(old.dispersion.diagonal())
-    return jnp.maximum(
-        jnp.maximum(
-            jnp.max(jnp.abs(new.mu - old.mu) / scale),
-            jnp.max(jnp.abs(new.gamma - old.gamma) / scale),
+    xp = namespace_of(old.mu)
+    scale = xp.sqrt(old.dispersion.diagonal())
+    largest: Array = xp.maximum(
+        xp.maximum(
+            xp.max(xp.abs(new.mu - old.mu) / scale),
+            xp.max(xp.abs(new.gamma - old.gamma) / scale),
         ),
         old.dispersion.distance(new.dispersion),
     )
+    return largest
 
 
 def are_close(one: Any, two: Any, rtol: float) -> Array:

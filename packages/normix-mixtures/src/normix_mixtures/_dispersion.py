@@ -6,9 +6,18 @@ from typing import Any, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from normix_expfam.internal import Unbatched, binary_unit, describe, hook
+from normix_expfam.internal import (
+    Array,
+    Unbatched,
+    binary_unit,
+    cholesky,
+    describe,
+    hook,
+    is_on_host,
+    namespace_of,
+)
 
 
 class Dispersion(Unbatched):
@@ -75,17 +84,25 @@ class Dispersion(Unbatched):
     @hook
     def pivots(self) -> Float[Array, " d"]:
         """√(1 - R²) of every component given those before it, shape (d,): L_jj / √Σ_jj."""
-        return jnp.diagonal(self.cholesky()) / jnp.sqrt(self.diagonal())
+        L = self.cholesky()
+        xp = namespace_of(L)
+        pivots: Array = xp.diagonal(L) / xp.sqrt(self.diagonal())
+        return pivots
 
     def least_pivot(self) -> Float[Array, ""]:
         """The smallest of `pivots`: next to 0 where Σ is singular, nan where it is no matrix."""
-        return jnp.min(self.pivots())
+        pivots = self.pivots()
+        least: Array = namespace_of(pivots).min(pivots)
+        return least
 
     @hook
     def distance(self, other: Self) -> Float[Array, ""]:
         """The largest difference of the Cholesky factors, of row j in units of √Σ_jj."""
-        scale = jnp.sqrt(self.diagonal())
-        return jnp.max(jnp.abs(other.cholesky() - self.cholesky()) / scale[:, None])
+        own = self.cholesky()
+        xp = namespace_of(own)
+        scale = xp.sqrt(self.diagonal())
+        largest: Array = xp.max(xp.abs(other.cholesky() - own) / scale[:, None])
+        return largest
 
     def transformed(self, A: Float[Array, "k d"]) -> "DenseDispersion":
         """A Σ Aᵀ for A of full row rank, shape (k, d), without forming it: A L = (Q R)ᵀ."""
@@ -103,8 +120,17 @@ def norm(x: Float[Array, " d"]) -> Float[Array, ""]:
 
 def _unit(x: Array) -> Array:
     """A power of 2 next to the largest absolute value on the last axis, kept as an axis."""
-    unit: Array = binary_unit(jnp.max(jnp.abs(x), axis=-1, keepdims=True), jnp)
+    xp = namespace_of(x)
+    unit: Array = binary_unit(xp.max(xp.abs(x), axis=-1, keepdims=True), xp)
     return unit
+
+
+def whiten_on_host(L: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """L⁻¹ of every row of x, shape (n, d), by BLAS."""
+    from scipy.linalg.blas import dtrsm
+
+    z: np.ndarray = dtrsm(1.0, L, x.T, lower=1)
+    return z.T
 
 
 @final
@@ -127,23 +153,28 @@ class DenseDispersion(Dispersion):
     @classmethod
     def from_matrix(cls, sigma: Float[Array, "d d"]) -> Self:
         """From Σ, symmetric positive definite; nan in the factor where it is not."""
-        return cls(jnp.linalg.cholesky(sigma))
+        return cls(cholesky(sigma, namespace_of(sigma)))
 
     @classmethod
     def from_gram(cls, B: Float[Array, "n d"]) -> Self:
         """Bᵀ B without forming it, which would lose half of the digits; B of full column rank."""
-        R = jnp.linalg.qr(B, mode="r")
-        sign = jnp.where(jnp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
+        xp = namespace_of(B)
+        R = xp.linalg.qr(B, mode="r")
+        sign = xp.where(xp.diagonal(R) < 0, -1.0, 1.0).astype(R.dtype)
         return cls(R.T * sign[None, :])
 
     def whiten(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        if is_on_host(x):
+            return whiten_on_host(self.L_Sigma, x)
         return jax.scipy.linalg.solve_triangular(self.L_Sigma, x.T, lower=True).T
 
     def colour(self, z: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return z @ self.L_Sigma.T
 
     def half_log_det(self) -> Float[Array, ""]:
-        return jnp.sum(jnp.log(jnp.diagonal(self.L_Sigma)))
+        xp = namespace_of(self.L_Sigma)
+        value: Array = xp.sum(xp.log(xp.diagonal(self.L_Sigma)))
+        return value
 
     def matrix(self) -> Float[Array, "d d"]:
         return self.L_Sigma @ self.L_Sigma.T
@@ -152,7 +183,8 @@ class DenseDispersion(Dispersion):
         return self.L_Sigma
 
     def diagonal(self) -> Float[Array, " d"]:
-        return jnp.sum(self.L_Sigma**2, axis=1)
+        squares: Array = namespace_of(self.L_Sigma).sum(self.L_Sigma**2, axis=1)
+        return squares
 
     def scaled(self, scale: Float[Array, " d"]) -> Self:
         return type(self)(self.L_Sigma * scale[:, None])

@@ -6,12 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from normix_expfam import gig_moments
-from normix_expfam.internal import Backend
+from normix_expfam.internal import Array, Backend, is_on_host, namespace_of, to_host, to_jax
 
-from ._density import at_pole, log_density, moments_and_log_density, posterior
+from ._density import log_density, moments_and_log_density
+from ._e_step_on_host import RowsGiven, blocks, log_prob_on_host, posterior_on_host
 from ._joint import JointNormalMixture
 from ._statistics import MixtureStatistics, PosteriorMoments
 
@@ -51,6 +51,8 @@ def whitened(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array, 
 
 def log_prob_of_rows(joint: JointNormalMixture, X: Float[Array, "n d"]) -> Float[Array, " n"]:
     """log f of every row; -inf at ±inf."""
+    if is_on_host(joint.mu):
+        return log_prob_on_host(joint, X)
     return _log_prob(*_prepared(joint, X))
 
 
@@ -73,15 +75,8 @@ def posterior_moments(
     """E log Y, E 1/Y, E Y given each row, and the row's log-density."""
     if backend == "jax":
         return _posterior_moments(*_prepared_finite(joint, X))
-    z, skew = whitened(joint, X)
-    law = joint.subordinator_as_gig()
-    given = posterior(*law, z, skew)
-    found = gig_moments(*given, backend="cpu")
-    prior = gig_moments(*law, backend="cpu").log_partition
-    normal = z @ skew - joint.dimension / 2 * np.log(2 * np.pi)
-    log_prob = found.log_partition - prior + normal - joint.dispersion.half_log_det()
-    values = at_pole((given.b == 0) & (given.p <= 0), log_prob, found)
-    return PosteriorMoments(*(jnp.asarray(value, X.dtype) for value in values))
+    found = posterior_on_host(to_host(joint), to_host(X))
+    return found if is_on_host(joint.mu) else to_jax(found, X.dtype)
 
 
 @eqx.filter_jit
@@ -106,10 +101,22 @@ def expect_rows(
     backend: Backend,
 ) -> Expected:
     """Sums over rows, for a model in the gauge; rows of weight 0 do not count."""
-    return _summed(joint, X, weights, origin, posterior_moments(joint, X, backend))
+    if backend == "jax":
+        return _summed_in_jax(joint, X, weights, origin, posterior_moments(joint, X, backend))
+    given = RowsGiven(to_host(joint))
+    X, weights, origin = to_host((X, weights, origin))
+    total: Expected | None = None
+    for rows in blocks(*X.shape):
+        w = None if weights is None else weights[rows]
+        found = _summed(given.joint, X[rows], w, origin, given.moments(X[rows]))
+        total = found if total is None else jax.tree.map(np.add, total, found)
+    assert total is not None
+    sums = total.statistics
+    about = np.zeros(X.shape[1]) if origin is None else origin
+    total = total._replace(statistics=MixtureStatistics(about, sums.n, *sums.parts))
+    return total if is_on_host(joint.mu) else to_jax(total, joint.mu.dtype)
 
 
-@eqx.filter_jit
 def _summed(
     joint: JointNormalMixture,
     X: Float[Array, "n d"],
@@ -117,19 +124,23 @@ def _summed(
     origin: Float[Array, " d"] | None,
     found: PosteriorMoments,
 ) -> Expected:
+    xp = namespace_of(X)
     p, _, b = joint.subordinator_as_gig()
     # at μ E 1/Y given x is infinite; the density is, for p <= d/2, or it has a cusp
     spike = (b < 1 / _LARGEST_INVERSE) & (p <= joint.dimension / 2 + 1)
-    infinite = found.log_prob == jnp.inf
+    infinite = found.log_prob == xp.inf
     met = infinite | (spike & (found.inverse_y > _LARGEST_INVERSE))
     # E Y may be infinite, as it is for γ = 0, a = 0 and p >= d/2 - 1
-    numbers = jnp.isfinite(found.log_prob) & jnp.isfinite(found.log_y)
-    numbers = numbers & jnp.isfinite(found.inverse_y) & ~jnp.isnan(found.y)
+    numbers = xp.isfinite(found.log_prob) & xp.isfinite(found.log_y)
+    numbers = numbers & xp.isfinite(found.inverse_y) & ~xp.isnan(found.y)
     values, lost = found.log_prob, ~numbers
     if weights is not None:
         counts = weights > 0
-        values = jnp.where(counts, weights * values, 0.0)
+        values = xp.where(counts, weights * values, 0.0)
         met, lost = met & counts, lost & counts
-    flags = RowFlags(jnp.sum(lost, dtype=jnp.int32), jnp.sum(met, dtype=jnp.int32))
+    flags = RowFlags(xp.sum(lost, dtype=xp.int32), xp.sum(met, dtype=xp.int32))
     statistics = MixtureStatistics.from_rows(X, found, weights, origin)
-    return Expected(statistics, jnp.sum(values), flags)
+    return Expected(statistics, xp.sum(values), flags)
+
+
+_summed_in_jax = eqx.filter_jit(_summed)

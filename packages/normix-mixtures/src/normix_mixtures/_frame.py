@@ -24,12 +24,12 @@ no compilation.
 from typing import Any, TypeVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from normix_expfam import gig_moments
+from normix_expfam.internal import Array, is_on_host, namespace_of, to_host, to_jax
 
 from ._dispersion import DenseDispersion
 from ._held import Held
@@ -68,11 +68,9 @@ class Frame(eqx.Module):
         mirror = mirror / length if length > 0 else axis
         K = L - 2 * np.outer(L @ mirror, mirror)
         K[:, -1] *= -axis[-1] * np.hypot(1, s)
-        dtype = joint.mu.dtype
-        return cls(
-            Slice.through(joint, held), held, joint.mu, jnp.asarray(K, dtype),
-            jnp.asarray(s / np.hypot(1, s), dtype), jnp.asarray(1 / (1 + s * s), dtype),
-        )  # fmt: skip
+        shared = K, s / np.hypot(1, s), 1 / (1 + s * s)
+        parts = shared if is_on_host(joint.mu) else to_jax(shared, joint.mu.dtype)
+        return cls(Slice.through(joint, held), held, joint.mu, *parts)
 
     @property
     def free(self) -> np.ndarray:
@@ -101,7 +99,12 @@ class Frame(eqx.Module):
 
     def moved(self, like: Joint, u: Float[Array | np.ndarray, " k"]) -> Joint:
         """The model at u, of the family of `like`."""
-        return _moved(self, like, jnp.asarray(u, self.mu.dtype))
+        moved: Joint = (
+            _moved(self, like, u)
+            if is_on_host(self.mu)
+            else _moved_in_jax(self, like, jnp.asarray(u, self.mu.dtype))
+        )
+        return moved
 
     def gradient(
         self, u: Float[np.ndarray, " k"], statistics: MixtureStatistics
@@ -110,9 +113,9 @@ class Frame(eqx.Module):
         import scipy.linalg
 
         d = self.mu.shape[0]
-        m, g, C, law, slope = (
-            np.asarray(part, np.float64) for part in _parts(self, jnp.asarray(u, self.mu.dtype))
-        )
+        on_host = to_host(self)
+        m, g, C, law = _split(on_host, u)
+        slope = on_host.part.slope(u[-2:])
         whiten = scipy.linalg.inv(np.asarray(self.K, np.float64))
         n = np.asarray(statistics.n, np.float64)
         log_y, inverse_y, y, x, over_y, square = (
@@ -148,25 +151,25 @@ class Frame(eqx.Module):
 
 def _split(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array]:
     """The moves of μ, γ itself, and C, all in the frame, and (p, a, b)."""
-    d = frame.mu.shape[0]
-    T = jnp.zeros_like(frame.K).at[np.tril_indices(d)].set(u[2 * d : -2])
-    scale = jnp.ones_like(frame.mu).at[-1].set(jnp.sqrt(frame.noise))
-    C = jnp.tril(T, -1) + jnp.diag(scale * jnp.exp(jnp.diagonal(T)))
+    xp, d = namespace_of(frame.mu), frame.mu.shape[0]
+    last = np.arange(d) == d - 1
+    # the place of every cell among the coordinates of T
+    rows, columns = np.indices((d, d))
+    place = np.where(columns <= rows, rows * (rows + 1) // 2 + columns, 0)
+    T = xp.tril(u[2 * d : -2][place])
+    scale = xp.where(last, xp.sqrt(frame.noise), 1.0)
+    C = xp.tril(T, -1) + xp.diag(scale * xp.exp(xp.diagonal(T)))
     g = u[d : 2 * d]
     m = u[:d] if frame.held.mu else u[:d] - g
-    return m, g.at[-1].add(frame.skew), C, jnp.stack(frame.part.at(u[-2:]).as_gig())
+    g = g + xp.where(last, frame.skew, 0.0)
+    return m, g, C, xp.stack(frame.part.at(u[-2:]).as_gig())
 
 
-@jax.jit
-def _parts(frame: Frame, u: Array) -> tuple[Array, Array, Array, Array, Array]:
-    """As `_split`, and the derivative of (p, a, b) in the last two coordinates."""
-    slope = jax.jacfwd(lambda last: jnp.stack(frame.part.at(last).as_gig()))(u[-2:])
-    return *_split(frame, u), slope
-
-
-@eqx.filter_jit
 def _moved(frame: Frame, like: Any, u: Array) -> Any:
     m, g, C, law = _split(frame, u)
     dispersion = DenseDispersion(C).transformed(frame.K)
     subordinator = like.subordinator_family.from_gig(*law)
     return like._assemble(frame.mu + frame.K @ m, frame.K @ g, dispersion, subordinator)
+
+
+_moved_in_jax = eqx.filter_jit(_moved)

@@ -5,7 +5,6 @@ from typing import Any, Self, final
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam.internal import require
@@ -82,11 +81,11 @@ class Held(eqx.Module):
     def mask(self, model: Any) -> Any:
         """Booleans in the structure of a model, True for the numbers that are held."""
         joint = model.joint
-        mask = jax.tree.map(lambda leaf: jnp.zeros(jnp.shape(leaf), bool), joint)
+        mask = jax.tree.map(lambda leaf: np.zeros(np.shape(leaf), bool), joint)
         law = jax.tree.map(lambda leaf: leaf | self.subordinator, mask.subordinator)
         if self.shape is not None:
             name = self.shape
-            law = eqx.tree_at(lambda law: getattr(law, name), law, replace_fn=jnp.ones_like)
+            law = eqx.tree_at(lambda law: getattr(law, name), law, replace_fn=np.ones_like)
         mask = eqx.tree_at(
             lambda m: (m.mu, m.gamma, m.subordinator),
             mask,

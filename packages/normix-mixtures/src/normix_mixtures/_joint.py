@@ -19,7 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
 from normix_expfam import (
     Divergences,
@@ -33,11 +33,13 @@ from normix_expfam import (
     to_gig,
 )
 from normix_expfam.internal import (
+    Array,
     Backend,
     array_namespace,
-    cholesky,
     gig_log_density,
     hook,
+    is_on_host,
+    namespace_of,
     require_unbatched,
 )
 
@@ -123,10 +125,14 @@ class JointNormalMixture(ExponentialFamily):
     def _fit_subordinator(
         cls, means: Float[Array, "3"], start: GIGParameters | None
     ) -> tuple[GIGMember, Array]:
-        """The MLE from E (log Y, 1/Y, Y) with its `Status`; start may speed it up."""
+        """The MLE from E (log Y, 1/Y, Y) with its `Status`; start may speed it up.
+
+        For means of NumPy it is made by NumPy and SciPy.
+        """
         del start
-        own = jnp.array(cls.subordinator_family.gig_statistics)
-        return cls.subordinator_family._solve_expectation(means[own], "jax")
+        own = np.array(cls.subordinator_family.gig_statistics)
+        backend: Backend = "cpu" if is_on_host(means) else "jax"
+        return cls.subordinator_family._solve_expectation(means[own], backend)
 
     @classmethod
     @hook
@@ -264,20 +270,11 @@ class JointNormalMixture(ExponentialFamily):
     @classmethod
     def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Array]:
         normal = normal_part(parts_of(eta), array_namespace(backend))
-        if backend == "jax":
-            subordinator, status = cls._fit_subordinator(head_of(eta), None)
-            dispersion = DenseDispersion.from_matrix(normal.sigma)
-            return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
-        subordinator, status = cls._fit_subordinator_cpu(head_of(eta))
-        dispersion = DenseDispersion(jnp.asarray(cholesky(normal.sigma, np)))
-        mu, gamma = jnp.asarray(normal.mu), jnp.asarray(normal.gamma)
-        return cls._assemble(mu, gamma, dispersion, subordinator), status
-
-    @classmethod
-    def _fit_subordinator_cpu(cls, means: np.ndarray) -> tuple[GIGMember, Array]:
-        """`_fit_subordinator` with NumPy and SciPy."""
-        own = means[np.array(cls.subordinator_family.gig_statistics)]
-        return cls.subordinator_family._solve_expectation(own, "cpu")
+        # of the GIG family too: the other solver of η, which checks the one that fitters use
+        own = head_of(eta)[np.array(cls.subordinator_family.gig_statistics)]
+        subordinator, status = cls.subordinator_family._solve_expectation(own, backend)
+        dispersion = DenseDispersion.from_matrix(normal.sigma)
+        return cls._assemble(normal.mu, normal.gamma, dispersion, subordinator), status
 
     def _log_kernel(self, x: Array) -> Float[Array, ""]:
         """log f_Y(y) + log N(x; μ + γ y, Σ y) + (d/2) log 2π, whose terms do not cancel."""
@@ -289,7 +286,8 @@ class JointNormalMixture(ExponentialFamily):
     def rescaled_subordinator(self, factor: Array) -> Self:
         """The same law of X with factor · Y for Y: (Σ, γ, Y) -> (Σ/factor, γ/factor, factor Y)."""
         p, a, b = self.subordinator_as_gig()
-        root = jnp.broadcast_to(1 / jnp.sqrt(factor), self.mu.shape)
+        xp = namespace_of(self.mu)
+        root = xp.broadcast_to(1 / xp.sqrt(factor), self.mu.shape)
         return self._assemble(
             self.mu,
             self.gamma / factor,

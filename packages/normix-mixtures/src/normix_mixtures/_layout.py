@@ -3,7 +3,9 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
+
+from normix_expfam.internal import Array, namespace_of
 
 
 class Parts(NamedTuple):
@@ -38,8 +40,10 @@ def parts_of(vector: Any) -> Parts:
 
 def flat(parts: Parts) -> Float[Array, " k"]:
     """The vector of these parts, shape (3 + 2 d + d²,)."""
-    head = jnp.stack([parts.log_y, parts.inverse_y, parts.y])
-    return jnp.concatenate([head, parts.x, parts.x_inverse_y, parts.xx_inverse_y.ravel()])
+    xp = namespace_of(parts.x)
+    head = xp.stack([parts.log_y, parts.inverse_y, parts.y])
+    vector: Array = xp.concatenate([head, parts.x, parts.x_inverse_y, parts.xx_inverse_y.ravel()])
+    return vector
 
 
 def head_of(vector: Any) -> Any:

@@ -2,13 +2,10 @@
 
 from typing import TypeVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
 from normix_expfam import Status
-from normix_expfam.internal import Backend
+from normix_expfam.internal import Array, is_on_host, namespace_of, to_host
 
 from ._held import Held
 from ._joint import JointNormalMixture
@@ -19,7 +16,7 @@ Joint = TypeVar("Joint", bound=JointNormalMixture)
 
 
 def maximise(
-    joint: Joint, statistics: MixtureStatistics, held: Held, backend: Backend
+    joint: Joint, statistics: MixtureStatistics, held: Held
 ) -> tuple[Joint, Int[Array, ""]]:
     """The joint distribution of highest expected likelihood, in the gauge, and a `Status`.
 
@@ -28,27 +25,25 @@ def maximise(
             Σ, and a start for the subordinator.
         statistics: about any origin.
         held: what keeps its value.
-        backend: of the subordinator's fit; with a shape held both backends use one solver.
     """
     origin, means = statistics.origin, statistics.mean().parts
+    xp = namespace_of(origin)
     mu = joint.mu - origin if held.mu else None
-    normal = normal_part(means, jnp, symmetric=held.gamma, mu=mu)
-    subordinator, status = _fit_subordinator(joint, jnp.stack(means[:3]), held, backend)
+    normal = normal_part(means, xp, symmetric=held.gamma, mu=mu)
+    subordinator, status = _fit_subordinator(joint, xp.stack(means[:3]), held)
     dispersion = joint.dispersion.fitted(normal.sigma)
     found = joint._assemble(normal.mu + origin, normal.gamma, dispersion, subordinator)
     return found.normalize(), status
 
 
-def _fit_subordinator(
-    joint: JointNormalMixture, means: Array, held: Held, backend: Backend
-) -> tuple[object, Array]:
+def _fit_subordinator(joint: JointNormalMixture, means: Array, held: Held) -> tuple[object, Array]:
     family = type(joint)
     if held.subordinator:
-        return joint.subordinator, jnp.int32(Status.CONVERGED)
-    if held.shape is not None:
-        return family._fit_subordinator_of_order(means, joint.subordinator_as_gig().p)
-    if backend == "cpu":
-        with np.errstate(all="ignore"):
-            found, status = family._fit_subordinator_cpu(np.asarray(means, np.float64))
-        return jax.tree.map(lambda leaf: jnp.asarray(leaf, means.dtype), found), status
-    return family._fit_subordinator(means, joint.subordinator_as_gig())
+        return joint.subordinator, namespace_of(means).int32(Status.CONVERGED)
+    law = joint.subordinator_as_gig()
+    if held.shape is None:
+        found, status = family._fit_subordinator(means, law)
+    else:
+        found, status = family._fit_subordinator_of_order(means, law.p)
+    # a family of one's own may know JAX only
+    return (to_host(found), to_host(status)) if is_on_host(means) else (found, status)

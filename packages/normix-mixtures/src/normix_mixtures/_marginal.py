@@ -12,18 +12,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int
+from jaxtyping import ArrayLike, Bool, Complex, Float, Int
 
-from normix_expfam import GeneralizedInverseGaussian, GIGMember, to_gig
+from normix_expfam import GeneralizedInverseGaussian, GIGMember, gig_moments, to_gig
 from normix_expfam.internal import (
+    Array,
     Backend,
     Unbatched,
     as_floats,
     describe,
     is_concrete,
+    is_on_host,
+    namespace_of,
     require,
     resolve_backend,
     scalars,
+    to_host,
+    to_jax,
 )
 
 from . import _component_moments as moments
@@ -43,6 +48,7 @@ from ._conventions import Ghyp, mean_for_ghyp
 from ._density import posterior
 from ._dispersion import DenseDispersion, Dispersion, norm
 from ._e_step import Expected, expect_rows, log_prob_of_rows, posterior_moments, whitened
+from ._e_step_on_host import log_prob_on_host
 from ._frame import Frame
 from ._held import Held, count_free
 from ._joint import JointNormalMixture
@@ -236,9 +242,14 @@ class NormalMixture(Unbatched):
 
     def without_skewness(self) -> Self:
         """The law with γ = 0 and the same Σ, Y and E X, or the same μ where E Y is infinite."""
-        joint, mean = self.joint, self.mean()
-        mu = jnp.where(jnp.all(jnp.isfinite(mean)), mean, joint.mu)
-        zero = jnp.zeros_like(mu)
+        joint = self.joint
+        xp = namespace_of(joint.mu)
+        backend: Backend = "jax" if xp is jnp else "cpu"
+        mean = joint.mu + joint.gamma * gig_moments(*joint.subordinator_as_gig(), backend=backend).y
+        # where γ is 0 already, so is the shift, whatever E Y is
+        mean = xp.where(joint.gamma == 0, joint.mu, mean)
+        mu = xp.where(xp.all(xp.isfinite(mean)), mean, joint.mu)
+        zero = xp.zeros_like(mu)
         return self._wrap(joint._assemble(mu, zero, joint.dispersion, joint.subordinator))
 
     def affine(self, A: ArrayLike, b: ArrayLike | None = None) -> Self:
@@ -318,6 +329,8 @@ class NormalMixture(Unbatched):
 
     def _log_prob_of(self, method: str, x: ArrayLike) -> Float[Array, "*batch"]:
         owner = f"{type(self).__name__}.{method}"
+        if is_on_host(self.mu):
+            return log_prob_on_host(self.joint, np.asarray(x, np.float64))
         flat, shape = rows(owner, x, self.dimension, self.mu.dtype)
         return log_prob_of_rows(self.joint, flat).reshape(shape)
 
@@ -447,6 +460,15 @@ class NormalMixture(Unbatched):
         return cls._from_parts(mean - gamma, gamma, sigma, None, subordinator)
 
     @classmethod
+    def _of_moments(cls, mean: Array, cov: Array, spread: Array, gamma: Array) -> Self:
+        """`from_moments` of checked arrays, of NumPy too."""
+        if not is_on_host(mean):
+            return cls.from_moments(mean, cov, spread=spread, gamma=gamma)
+        dispersion = DenseDispersion.from_matrix(cov - np.outer(gamma, gamma) * spread)
+        law = to_host(cls._subordinator_of_spread(spread))
+        return cls._wrap(cls.joint_family._assemble(mean - gamma, gamma, dispersion, law))
+
+    @classmethod
     def default_init(
         cls, X: ArrayLike, weights: ArrayLike | None = None, *, spread: ArrayLike | None = None
     ) -> Self:
@@ -474,7 +496,7 @@ class NormalMixture(Unbatched):
     @classmethod
     def default_start(cls, rows: Rows, spread: Array | None = None) -> Self:
         """`default_init` of checked rows, wherever they are; see there."""
-        return moment_start(cls.from_moments, rows, spread)
+        return moment_start(cls._of_moments, rows, spread)
 
     def with_fixed(self, **values: ArrayLike) -> Self:
         """This model with `shape_parameter` or mu moved to values, the means of Y as they were.
@@ -603,12 +625,17 @@ class NormalMixture(Unbatched):
         Where that has no solution, the subordinator is nan and the status INFEASIBLE.
         """
         backend = resolve_backend(f"{type(self).__name__}.maximise", backend, self, statistics)
-        joint, status = maximise(self.joint, statistics, held, backend)
+        if backend == "jax" or is_on_host(self.mu):
+            joint, status = maximise(self.joint, statistics, held)
+            return self._wrap(joint), status
+        with np.errstate(all="ignore"):
+            found = maximise(to_host(self.joint), to_host(statistics), held)
+        joint, status = to_jax(found, self.mu.dtype)
         return self._wrap(joint), status
 
     def no_statistics(self) -> MixtureStatistics:
         """Those of no rows about 0, in the shape in which `expect` gives them."""
-        return MixtureStatistics.zeros(jnp.zeros_like(self.mu))
+        return MixtureStatistics.zeros(namespace_of(self.mu).zeros_like(self.mu))
 
     def change(self, other: Self) -> Float[Array, ""]:
         """Largest change of μ, γ and L to another model, both in the gauge.
@@ -620,10 +647,11 @@ class NormalMixture(Unbatched):
 
     def flags(self) -> Flags:
         """What a fitter asks of a model in the gauge."""
-        numbers = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(self)]
+        xp = namespace_of(self.mu)
+        numbers = [xp.all(xp.isfinite(leaf)) for leaf in jax.tree.leaves(self)]
         least = self.joint.dispersion.least_pivot()
         _, a, b = self.joint.subordinator_as_gig()
-        return Flags(jnp.all(jnp.stack(numbers)) & (least > 0), least, (a + b) / 2)
+        return Flags(xp.all(xp.stack(numbers)) & (least > 0), least, (a + b) / 2)
 
     def frame(self, held: Held) -> Frame | None:
         """Coordinates for an ascent from this model in the gauge; None if Σ is not dense."""

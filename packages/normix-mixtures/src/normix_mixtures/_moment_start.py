@@ -12,9 +12,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
-from normix_expfam.internal import binary_unit
+from normix_expfam.internal import Array, binary_unit, cholesky, is_on_host, namespace_of
+
+from ._dispersion import DenseDispersion
 
 _LEAST, _MOST = 0.02, 2.0  # Var Y / (E Y)², where EM is not slow
 _DOMINATED = 0.5  # of n, the kurtosis of a column in which one row is all that counts
@@ -31,6 +34,11 @@ Weights = Float[Array, " n"]
 @runtime_checkable
 class Rows(Protocol):
     """Weighted rows, wherever they are, seen through sums and extremes over blocks of them."""
+
+    @property
+    def namespace(self) -> Any:
+        """numpy or jax.numpy, of the arrays that are blocks."""
+        ...
 
     def reduce(self, f: Callable[..., T], *args: Any) -> T:
         """The sum over blocks of f(X, weights, *args), leaf by leaf."""
@@ -51,6 +59,10 @@ class OneBlock(eqx.Module):
     X: Block
     weights: Weights
 
+    @property
+    def namespace(self) -> Any:
+        return namespace_of(self.X)
+
     def reduce(self, f: Callable[..., T], *args: Any) -> T:
         return f(self.X, self.weights, *args)
 
@@ -63,20 +75,24 @@ class OneBlock(eqx.Module):
 
 def middle_of_columns(X: Block, weights: Weights) -> Float[Array, " d"]:
     """`Rows.middle` of one array."""
-    order = jnp.argsort(X, axis=0)
-    below = jnp.cumsum(weights[order], axis=0)
-    row = jnp.argmax(below >= below[-1:] / 2, axis=0)
-    return jnp.take_along_axis(X, jnp.take_along_axis(order, row[None, :], axis=0), axis=0)[0]
+    xp = namespace_of(X)
+    order = xp.argsort(X, axis=0)
+    below = xp.cumsum(weights[order], axis=0)
+    row = xp.argmax(below >= below[-1:] / 2, axis=0)
+    middle: Array = xp.take_along_axis(X, xp.take_along_axis(order, row[None, :], axis=0), axis=0)[
+        0
+    ]
+    return middle
 
 
 def moment_start(build: Callable[..., M], rows: Rows, spread: Array | None) -> M:
-    """`build(mean, cov, spread=, gamma=)` with the moments of the rows.
+    """`build(mean, cov, spread, gamma)` with the moments of the rows.
 
     They are taken in units in which squares and fourth powers are floating-point numbers, and the
     model is scaled back.
     """
-    found = _moments(rows, spread)
-    model = build(found.mean, found.cov, spread=found.spread, gamma=found.gamma)
+    found = (_moments if rows.namespace is np else _moments_in_jax)(rows, spread)
+    model = build(found.mean, found.cov, found.spread, found.gamma)
     return model.rescaled(found.centre, found.unit)
 
 
@@ -96,12 +112,12 @@ class _Location(NamedTuple):
     var: Float[Array, " d"]
 
 
-@eqx.filter_jit
 def _moments(rows: Rows, spread: Array | None) -> _Moments:
-    total, first = rows.reduce(lambda X, w: (jnp.sum(w), w @ X))
+    xp, middle = rows.namespace, rows.middle()
+    total, first = rows.reduce(lambda X, w: (xp.sum(w), w @ X))
     centre = first / total
-    widest = rows.reduce_max(lambda X, _, c: jnp.max(jnp.abs(X - c[None, :]), axis=0), centre)
-    unit = binary_unit(widest, jnp)
+    widest = rows.reduce_max(lambda X, _, c: xp.max(xp.abs(X - c[None, :]), axis=0), centre)
+    unit = binary_unit(widest, xp)
 
     def summed(f: Callable[..., T], *args: Any) -> T:
         """Σ over blocks of f in standard units, with weights whose sum is 1."""
@@ -111,27 +127,33 @@ def _moments(rows: Rows, spread: Array | None) -> _Moments:
 
         return rows.reduce(of_block, *args)
 
-    share = rows.reduce(lambda _, w: jnp.sum((w / total) ** 2))
+    share = rows.reduce(lambda _, w: xp.sum((w / total) ** 2))
     plain = _located(summed, lambda _, w: w)
     fourth = summed(lambda X, w: w @ (X - plain.mean[None, :]) ** 4)
-    dominated = jnp.max(fourth / plain.var**2) > _DOMINATED / share
-    middle = rows.middle()
+    dominated = xp.max(fourth / plain.var**2) > _DOMINATED / share
     # if a value makes up half of a column, the scale of Cauchy's distribution is 0 at its maximum
     met = rows.reduce(lambda X, w: w @ (middle[None, :] == X).astype(w.dtype)) / total
-    robust = dominated & jnp.all(met < 0.5)
-    kept = jax.lax.cond(robust, lambda: _without_outliers(summed, plain), lambda: plain)
+    robust = dominated & xp.all(met < 0.5)
+    if xp is jnp:
+        kept = jax.lax.cond(robust, lambda: _without_outliers(summed, plain), lambda: plain)
+    else:
+        kept = _without_outliers(summed, plain) if robust else plain
 
     def weight(X: Block, w: Weights) -> Weights:
-        return jnp.where(robust, _cauchy(X, w, kept), w)
+        return xp.where(robust, _cauchy(X, w, kept), w)
 
     return _with_gamma(rows, summed, weight, centre, unit, spread)
+
+
+_moments_in_jax = eqx.filter_jit(_moments)
 
 
 def _with_gamma(
     rows: Rows, summed: Callable[..., Any], weight: Callable[..., Weights],
     centre: Array, unit: Array, spread: Array | None,
 ) -> _Moments:  # fmt: skip
-    total = summed(lambda X, w: jnp.sum(weight(X, w)))
+    xp = namespace_of(centre)
+    total = summed(lambda X, w: xp.sum(weight(X, w)))
     mean = summed(lambda X, w: weight(X, w) @ X) / total
 
     def second(X: Block, w: Weights) -> Array:
@@ -139,7 +161,7 @@ def _with_gamma(
         return centred.T @ (centred * weight(X, w)[:, None])
 
     cov = summed(second) / total
-    scale = jnp.sqrt(jnp.diagonal(cov))
+    scale = xp.sqrt(xp.diagonal(cov))
 
     def higher(X: Block, w: Weights) -> tuple[Array, Array]:
         Z, u = (X - mean[None, :]) / scale[None, :], weight(X, w)
@@ -148,27 +170,27 @@ def _with_gamma(
 
     third, fourth = summed(higher)
     if spread is None:
-        excess = jnp.sort(fourth / total - 3)
+        excess = xp.sort(fourth / total - 3)
         median = (excess[(len(excess) - 1) // 2] + excess[len(excess) // 2]) / 2
-        spread = jnp.clip(median / 3, _LEAST, _MOST)
+        spread = xp.clip(median / 3, _LEAST, _MOST)
     gamma = scale * (third / total) / (3 * spread)
-    factor = jnp.linalg.cholesky(cov)
-    part = jnp.sum(jax.scipy.linalg.solve_triangular(factor, gamma, lower=True) ** 2) * spread
-    gamma = gamma * jnp.sqrt(_SKEWED / jnp.maximum(part, _SKEWED))
+    factor = cholesky(cov, xp)
+    part = xp.sum(DenseDispersion(factor).whiten(gamma[None, :]) ** 2) * spread
+    gamma = gamma * xp.sqrt(_SKEWED / xp.maximum(part, _SKEWED))
 
     def nearness(X: Block, w: Weights) -> Array:
         standard = (X - centre[None, :]) / unit[None, :]
         Z = (standard - (mean - gamma)[None, :]) / scale[None, :]
-        return -jnp.min(jnp.where(w > 0, jnp.max(jnp.abs(Z), axis=1), jnp.inf))
+        return -xp.min(xp.where(w > 0, xp.max(xp.abs(Z), axis=1), xp.inf))
 
     # a density with a pole at μ is infinite if μ is a row, as the middle of symmetric rows is
-    off = jnp.where(-rows.reduce_max(nearness) < _MET, _OFF, 0.0)
+    off = xp.where(-rows.reduce_max(nearness) < _MET, _OFF, 0.0)
     return _Moments(centre, unit, mean + off * scale, cov, spread, gamma)
 
 
 def _located(summed: Callable[..., Any], weight: Callable[..., Weights]) -> _Location:
     """Mean and variances with weights of the rows."""
-    total, first = summed(lambda X, w: (jnp.sum(weight(X, w)), weight(X, w) @ X))
+    total, first = summed(lambda X, w: (weight(X, w).sum(), weight(X, w) @ X))
     mean = first / total
     var = summed(lambda X, w: weight(X, w) @ (X - mean[None, :]) ** 2) / total
     return _Location(mean, var)
@@ -176,7 +198,8 @@ def _located(summed: Callable[..., Any], weight: Callable[..., Weights]) -> _Loc
 
 def _cauchy(X: Block, w: Weights, at: _Location) -> Weights:
     """w/(1 + q/d), q the squared distance of a row from the centre, columns in their scales."""
-    return w / (1 + jnp.mean((X - at.mean[None, :]) ** 2 / at.var[None, :], axis=1))
+    xp = namespace_of(w)
+    return w / (1 + xp.mean((X - at.mean[None, :]) ** 2 / at.var[None, :], axis=1))
 
 
 def _without_outliers(summed: Callable[..., Any], start: _Location) -> _Location:
@@ -189,5 +212,9 @@ def _without_outliers(summed: Callable[..., Any], start: _Location) -> _Location
     def again(_: Array, at: _Location) -> _Location:
         return _located(summed, lambda X, w: _cauchy(X, w, at))
 
+    if is_on_host(start.mean):
+        for _ in range(_ROUNDS):
+            start = again(start.mean, start)
+        return start
     found: _Location = jax.lax.fori_loop(0, _ROUNDS, again, start)
     return found

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from jaxtyping import Array
+from normix_expfam.internal import Array
 
 from ._layout import Parts
 

@@ -7,11 +7,11 @@ with a shape held, or a point with all of Y held.
 from typing import Any, Self, final
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from normix_expfam import GeneralizedInverseGaussian, Status
+from normix_expfam.internal import Array, namespace_of
 
 from ._held import Held
 
@@ -53,22 +53,41 @@ class Slice(eqx.Module):
 
     def at(self, u: Float[Array, "2"]) -> GeneralizedInverseGaussian:
         """The distribution at the coordinates u; the second counts inside with p free."""
-        none = jnp.zeros_like(self.p)
+        return GeneralizedInverseGaussian.from_gig(*self._parameters(u))
+
+    def _parameters(self, u: Float[Array, "2"]) -> tuple[Array, Array, Array]:
+        xp = namespace_of(self.p)
+        none = xp.zeros_like(self.p)
         if self.limit == Status.GAMMA_LIMIT:
-            p = self.p * jnp.exp(u[0])
-            a, b = 2 * p, none
-        elif self.limit == Status.INVERSE_GAMMA_LIMIT:
-            p = self.p * jnp.exp(u[0])
-            a, b = none, -2 * p
-        elif self.holds_order:
+            p = self.p * xp.exp(u[0])
+            return p, 2 * p, none
+        if self.limit == Status.INVERSE_GAMMA_LIMIT:
+            p = self.p * xp.exp(u[0])
+            return p, none, -2 * p
+        if self.holds_order:
             # the smaller of the two in logarithms, the larger as a sum
-            small = jnp.minimum(self.a, self.b) * jnp.exp(u[0])
-            p, large = self.p, small + 2 * jnp.abs(self.p)
-            a, b = jnp.where(p > 0, large, small), jnp.where(p > 0, small, large)
+            small = xp.minimum(self.a, self.b) * xp.exp(u[0])
+            p, large = self.p, small + 2 * xp.abs(self.p)
+            return p, xp.where(p > 0, large, small), xp.where(p > 0, small, large)
+        a, b = self.a * xp.exp(u[0]), self.b * xp.exp(u[1])
+        return (a - b) / 2, a, b
+
+    def slope(self, u: Float[Array, "2"]) -> Float[Array, "3 2"]:
+        """The derivatives of (p, a, b) in u."""
+        xp = namespace_of(self.p)
+        p, a, b = self._parameters(u)
+        none = xp.zeros_like(p)
+        if self.limit == Status.GAMMA_LIMIT:
+            first, second = (p, 2 * p, none), (none, none, none)
+        elif self.limit == Status.INVERSE_GAMMA_LIMIT:
+            first, second = (p, none, -2 * p), (none, none, none)
+        elif self.holds_order:
+            small = xp.minimum(a, b)
+            first, second = (none, small, small), (none, none, none)
         else:
-            a, b = self.a * jnp.exp(u[0]), self.b * jnp.exp(u[1])
-            p = (a - b) / 2
-        return GeneralizedInverseGaussian(p, a, b, check=False)
+            first, second = (a / 2, a, none), (-b / 2, none, b)
+        slope: Array = xp.stack([xp.stack(first), xp.stack(second)], axis=1)
+        return slope
 
 
 def free_coordinates(part: Slice, d: int, held: Held) -> np.ndarray:

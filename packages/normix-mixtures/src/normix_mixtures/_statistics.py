@@ -2,10 +2,9 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from normix_expfam.internal import Unbatched, describe
+from normix_expfam.internal import Array, Unbatched, describe, namespace_of
 
 from ._layout import Parts, flat, parts_of
 
@@ -71,20 +70,21 @@ class MixtureStatistics(Unbatched):
     ) -> "MixtureStatistics":
         """Sums over the rows of X, shape (n, d), each times its weight, shape (n,), if given."""
         _, log_y, inverse_y, y = expectations
+        xp = namespace_of(y)
         if weights is None:
-            w = jnp.ones_like(y)
+            w = xp.ones_like(y)
         else:
             w = weights
             # a row of weight 0 does not count where its moments are infinite either
-            log_y, inverse_y, y = (jnp.where(w > 0, each, 0.0) for each in (log_y, inverse_y, y))
+            log_y, inverse_y, y = (xp.where(w > 0, each, 0.0) for each in (log_y, inverse_y, y))
         if origin is None:
-            origin = jnp.zeros_like(X, shape=X.shape[1:])
+            origin = xp.zeros_like(X, shape=X.shape[1:])
         else:
             X = X - origin[None, :]
         weighted = X * (w * inverse_y)[:, None]
         return cls(
-            origin, jnp.sum(w), w @ log_y, w @ inverse_y, w @ y, w @ X,
-            jnp.sum(weighted, axis=0), X.T @ weighted,
+            origin, xp.sum(w), w @ log_y, w @ inverse_y, w @ y, w @ X,
+            xp.sum(weighted, axis=0), X.T @ weighted,
         )  # fmt: skip
 
     @classmethod
@@ -97,8 +97,9 @@ class MixtureStatistics(Unbatched):
     @classmethod
     def zeros(cls, origin: Float[Array, " d"]) -> "MixtureStatistics":
         """Those of no rows, about an origin."""
-        d, zero = origin.shape[0], jnp.zeros_like(origin, shape=())
-        vector, square = jnp.zeros_like(origin), jnp.zeros_like(origin, shape=(d, d))
+        xp, d = namespace_of(origin), origin.shape[0]
+        zero = xp.zeros_like(origin, shape=())
+        vector, square = xp.zeros_like(origin), xp.zeros_like(origin, shape=(d, d))
         return cls(origin, zero, zero, zero, zero, vector, vector, square)
 
     @property
@@ -111,7 +112,9 @@ class MixtureStatistics(Unbatched):
     def mean(self) -> "MixtureStatistics":
         """Statistics per row, with n = 1, about the same origin."""
         return MixtureStatistics(
-            self.origin, jnp.ones_like(self.n), *(part / self.n for part in self.parts)
+            self.origin,
+            namespace_of(self.n).ones_like(self.n),
+            *(part / self.n for part in self.parts),
         )
 
     def lengths(self) -> Float[Array, " r"]:
@@ -120,9 +123,11 @@ class MixtureStatistics(Unbatched):
         Those of log Y, 1/Y, Y, x, x/Y and the squares x_j²/Y; the rest is wide and says nothing
         more.
         """
-        head = jnp.stack([self.log_y, self.inverse_y, self.y])
-        squares = jnp.diagonal(self.xx_inverse_y)
-        return jnp.concatenate([head, self.x, self.x_inverse_y, squares])
+        xp = namespace_of(self.x)
+        head = xp.stack([self.log_y, self.inverse_y, self.y])
+        squares = xp.diagonal(self.xx_inverse_y)
+        lengths: Array = xp.concatenate([head, self.x, self.x_inverse_y, squares])
+        return lengths
 
     def with_subordinator_of(self, other: "MixtureStatistics") -> "MixtureStatistics":
         """With the sums of log Y, 1/Y and Y of other statistics, if these are numbers.
@@ -130,17 +135,18 @@ class MixtureStatistics(Unbatched):
         They are those of the same rows under another model: the second cycle of an ECM algorithm
         (Meng & Rubin 1993, Biometrika 80, 267). Σ E Y may be infinite.
         """
-        head = jnp.stack([other.log_y, other.inverse_y, other.y])
-        usable = jnp.all(jnp.isfinite(head[:2])) & ~jnp.isnan(head[2])
-        own = jnp.stack([self.log_y, self.inverse_y, self.y])
-        log_y, inverse_y, y = jnp.where(usable, head, own)
+        xp = namespace_of(self.x)
+        head = xp.stack([other.log_y, other.inverse_y, other.y])
+        usable = xp.all(xp.isfinite(head[:2])) & ~xp.isnan(head[2])
+        own = xp.stack([self.log_y, self.inverse_y, self.y])
+        log_y, inverse_y, y = xp.where(usable, head, own)
         return MixtureStatistics(self.origin, self.n, log_y, inverse_y, y, *self.parts[3:])
 
     def moved(self, origin: Float[Array, " d"]) -> "MixtureStatistics":
         """The same statistics about another origin."""
-        step = self.origin - origin
-        cross = jnp.outer(self.x_inverse_y, step)
-        square = self.inverse_y * jnp.outer(step, step)
+        xp, step = namespace_of(self.x), self.origin - origin
+        cross = xp.outer(self.x_inverse_y, step)
+        square = self.inverse_y * xp.outer(step, step)
         return MixtureStatistics(
             origin, self.n, self.log_y, self.inverse_y, self.y, self.x + self.n * step,
             self.x_inverse_y + self.inverse_y * step, self.xx_inverse_y + cross + cross.T + square,
@@ -149,7 +155,7 @@ class MixtureStatistics(Unbatched):
     def rescaled_subordinator(self, factor: Float[Array, ""]) -> "MixtureStatistics":
         """The same rows with factor · Y for Y, as in the joint law's method of that name."""
         return MixtureStatistics(
-            self.origin, self.n, self.log_y + self.n * jnp.log(factor), self.inverse_y / factor,
+            self.origin, self.n, self.log_y + self.n * namespace_of(factor).log(factor), self.inverse_y / factor,
             self.y * factor, self.x, self.x_inverse_y / factor, self.xx_inverse_y / factor,
         )  # fmt: skip
 

@@ -6,10 +6,19 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 from normix_expfam import GIGMember, gig_moments
-from normix_expfam.internal import is_concrete, require, scalars
+from normix_expfam.internal import (
+    Array,
+    Backend,
+    is_concrete,
+    is_on_host,
+    namespace_of,
+    require,
+    scalars,
+    to_host,
+)
 
 from ._checks import vector
 from ._held import Held
@@ -28,15 +37,19 @@ def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, Array
             "subordinator", "build the model with from_classical")  # fmt: skip
     held = Held.of(family, tuple(values), owner=owner)
     mu, subordinator = joint.mu, joint.subordinator
+    on_host = is_on_host(mu)
     if held.mu:
-        mu = vector(owner, "mu", values["mu"]).astype(mu.dtype)
+        given = vector(owner, "mu", values["mu"])
+        mu = to_host(values["mu"]) if on_host else given.astype(mu.dtype)
         require(mu.shape == joint.mu.shape, owner, "mu", f"have shape {joint.mu.shape}",
                 mu.shape, "pass one location per component")  # fmt: skip
     if held.shape is not None:
         (shape,) = scalars(owner, **{held.shape: values[held.shape]})
-        sign = jnp.sign(joint.subordinator_as_gig().p)
+        shape = to_host(shape) if on_host else shape
+        sign = namespace_of(mu).sign(joint.subordinator_as_gig().p)
         order = shape if held.shape == "p" else sign * shape
-        subordinator = _of_order(joint, order.astype(mu.dtype))
+        of_order = _of_order if on_host else _of_order_in_jax
+        subordinator = of_order(joint, order.astype(mu.dtype))
         if is_concrete(order):
             good = np.isfinite(order) & ((held.shape == "p") | (np.asarray(shape) > 0))
             require(good, owner, held.shape, "be in the domain of the family", shape,
@@ -44,11 +57,15 @@ def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, Array
     return joint._assemble(mu, joint.gamma, joint.dispersion, subordinator)
 
 
-@eqx.filter_jit
 def _of_order(joint: JointNormalMixture, order: Array) -> GIGMember:
     """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
-    found = gig_moments(*joint.subordinator_as_gig())
-    means = jnp.stack([found.log_y, found.inverse_y, found.y])
-    means = jnp.where(jnp.isfinite(means), means, 1.0)
+    xp = namespace_of(order)
+    backend: Backend = "jax" if xp is jnp else "cpu"
+    found = gig_moments(*joint.subordinator_as_gig(), backend=backend)
+    means = xp.stack([found.log_y, found.inverse_y, found.y])
+    means = xp.where(xp.isfinite(means), means, 1.0)
     subordinator: GIGMember = type(joint)._fit_subordinator_of_order(means, order)[0]
     return subordinator
+
+
+_of_order_in_jax = eqx.filter_jit(_of_order)

@@ -18,19 +18,22 @@ import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
 
 from normix_bessel import KvMoments, log_kv, log_kv_moments
+from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._tangents import along
 
 from ._moments import GIGMoments
 
 
-def mode_of_log(p: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+def mode_of_log(p: Array, a: Array, b: Array) -> Array:
     """y0, the mode of log Y: a y0 - b / y0 = 2 p, by the root that does not cancel.
 
     p, a and b are arrays of one shape, as is y0; limits a = 0 and b = 0 are included.
     """
-    w = jnp.hypot(p, jnp.sqrt(a) * jnp.sqrt(b))
+    xp = namespace_of(p)
+    w = xp.hypot(p, xp.sqrt(a) * xp.sqrt(b))
     upper = p > 0
-    return jnp.where(upper, w + p, b) / jnp.where(upper, a, w - p)
+    y0: Array = xp.where(upper, w + p, b) / xp.where(upper, a, w - p)
+    return y0
 
 
 def mode_and_rates(

@@ -1,6 +1,7 @@
 """`GIGMember`: distributions on y > 0 that are GIG(p, a, b) for some (p, a, b)."""
 
 from abc import abstractmethod
+from dataclasses import fields
 from functools import partial
 from typing import Any, Self
 
@@ -8,8 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array, is_on_host
 from normix_expfam._checks import Backend
 from normix_expfam._log_partition import hook
 from normix_expfam._positive_support import interior_point, log_indicator
@@ -33,7 +35,22 @@ class GIGMember(UnivariateFamily):
     @classmethod
     @abstractmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
-        """The member that is GIG(p, a, b), unchecked; a parameter it fixes is not looked at."""
+        """The member that is GIG(p, a, b), unchecked; a parameter it fixes is not looked at.
+
+        Of parameters that are arrays or numbers of NumPy the fields are such ones.
+        """
+
+    @classmethod
+    def _unchecked(cls, *parameters: Any) -> Self:
+        """The member with these parameters as they are, arrays of JAX or of NumPy."""
+        if not all(map(is_on_host, parameters)):
+            family: Any = cls
+            built: Self = family(*parameters, check=False)
+            return built
+        law = object.__new__(cls)
+        for field, value in zip(fields(cls), parameters, strict=True):
+            object.__setattr__(law, field.name, value)
+        return law
 
     @classmethod
     @abstractmethod

@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Self, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._checks import Backend, array_namespace, positive_scalars
 from normix_expfam._gig._member import GIGMember
 from normix_expfam._sample_spread import Spread
@@ -54,12 +55,13 @@ class Exponential(GIGMember):
         return cls(-theta[0])
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        return jnp.ones_like(self.rate), 2 * self.rate, jnp.zeros_like(self.rate)
+        xp = namespace_of(self.rate)
+        return xp.ones_like(self.rate), 2 * self.rate, xp.zeros_like(self.rate)
 
     @classmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
         del p, b
-        return cls(jnp.asarray(a) / 2, check=False)
+        return cls._unchecked(namespace_of(a).asarray(a) / 2)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "1"]:

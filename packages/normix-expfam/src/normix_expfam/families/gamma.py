@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._checks import Backend, positive_scalars
 from normix_expfam._divergence import Divergences
 from normix_expfam._gamma import (
@@ -72,12 +73,12 @@ class Gamma(GIGMember):
         return cls(theta[0] + 1, -theta[1])
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        return self.alpha, 2 * self.beta, jnp.zeros_like(self.beta)
+        return self.alpha, 2 * self.beta, namespace_of(self.beta).zeros_like(self.beta)
 
     @classmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
         del b
-        return cls(p, jnp.asarray(a) / 2, check=False)
+        return cls._unchecked(p, namespace_of(a).asarray(a) / 2)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -115,7 +116,7 @@ class Gamma(GIGMember):
 
     @classmethod
     def _solve_expectation(cls, eta: Any, backend: Backend) -> tuple[Self, Int[Array, ""]]:
-        return with_status(cls(*fit_gamma(eta[1], eta[0], backend), check=False))
+        return with_status(cls._unchecked(*fit_gamma(eta[1], eta[0], backend)))
 
     @classmethod
     def _from_spread(cls, data: Spread, backend: Backend) -> tuple[Self, Int[Array, ""]]:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self, final
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array
 from normix_expfam._checks import (
     Backend,
     Rule,
@@ -139,7 +140,7 @@ class GeneralizedInverseGaussian(GIGMember):
 
     @classmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
-        return cls(p, a, b, check=False)
+        return cls._unchecked(p, a, b)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "3"]:

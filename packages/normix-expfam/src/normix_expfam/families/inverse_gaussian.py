@@ -3,8 +3,9 @@
 from typing import Any, ClassVar, Self, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._checks import Backend, array_namespace, positive_scalars
 from normix_expfam._divergence import Divergences
 from normix_expfam._gig._member import GIGMember
@@ -67,12 +68,17 @@ class InverseGaussian(GIGMember):
         return cls(jnp.sqrt(theta[0] / theta[1]), -2 * theta[0])
 
     def as_gig(self) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        return jnp.full_like(self.mu, -0.5), self.lam / self.mu / self.mu, self.lam
+        return (
+            namespace_of(self.mu).full_like(self.mu, -0.5),
+            self.lam / self.mu / self.mu,
+            self.lam,
+        )
 
     @classmethod
     def from_gig(cls, p: ArrayLike, a: ArrayLike, b: ArrayLike) -> Self:
         del p
-        return cls(jnp.sqrt(jnp.asarray(b) / a), b, check=False)
+        xp = namespace_of(b)
+        return cls._unchecked(xp.sqrt(xp.asarray(b) / a), b)
 
     @staticmethod
     def _statistics_of(x: Array) -> Float[Array, "2"]:
@@ -116,7 +122,7 @@ class InverseGaussian(GIGMember):
         least = 4 * xp.finfo(eta.dtype).eps * eta[0]
         attained = (excess > least) & (excess < xp.inf) & (eta[1] > 0)
         lam = 1 / xp.where(attained, excess, 1.0)
-        return with_status(cls(eta[1], xp.where(attained, lam, xp.nan), check=False))
+        return with_status(cls._unchecked(eta[1], xp.where(attained, lam, xp.nan)))
 
     def mean(self) -> Float[Array, ""]:
         return self.mu

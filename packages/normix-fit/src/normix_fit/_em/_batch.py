@@ -8,19 +8,29 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 from normix_expfam import Status
-from normix_expfam.internal import Backend, require
-from normix_fit._data import Rows, observe
+from normix_expfam.internal import (
+    Array,
+    Backend,
+    is_on_host,
+    namespace_of,
+    require,
+    to_host,
+    to_jax,
+)
+from normix_fit._backend import CHOICES, Choice, resolve
+from normix_fit._data import Rows
+from normix_fit._observe import observe
 from normix_fit._result._em_result import EMResult, message_for, timed, with_data
 from normix_fit._standardisation import Units
 from normix_fit._tracing import refuse_tracing
 from normix_mixtures import Held, NormalMixture
 
-from ._acceleration import Acceleration
+from ._acceleration import Acceleration, put
 from ._course import Course
-from ._evaluation import Algorithm, Plan, evaluate
+from ._evaluation import Algorithm, Plan, evaluate, is_host
 from ._loop import Rules, State, advance
 from ._normal_reference import NormalReference, is_near_normal, normal_reference
 from ._progress import Progress
@@ -47,8 +57,11 @@ class BatchEMFitter(eqx.Module):
     gained, or EM has taken 60 evaluations or will need more than 60 further ones, L-BFGS goes on
     from there.
 
-    With both backends "jax" the whole loop runs on the device and is compiled once per family,
-    shape and configuration; with a "cpu" backend the same iteration runs as a Python loop.
+    The backend is that of the whole fit. "cpu" is NumPy and BLAS in float64, which compile
+    nothing; with "jax" the whole loop runs on the device and is compiled once per family, shape and
+    configuration. Both take the same steps. "auto", the default, is "cpu" for data on the host and
+    for an array of JAX on a CPU, where JAX runs on a CPU, and "jax" elsewhere: for arrays on an
+    accelerator or in shards, and beside an accelerator.
 
     Args:
         max_iter: most evaluations after the first, of the EM map and of L-BFGS.
@@ -69,8 +82,9 @@ class BatchEMFitter(eqx.Module):
         fixed: parameters that are held: "mu", "subordinator", and "p" of a generalized
             hyperbolic, "alpha" of a variance gamma or normal inverse gamma law; names keep the
             values of the (first) start, a mapping such as ``{"p": 1.0}`` gives them.
-        e_step_backend: "jax" or "cpu" (NumPy/SciPy, float64).
-        m_step_backend: the same for the M-step.
+        backend: "auto", "jax" or "cpu"; `EMResult.backend` says which one it was.
+        e_step_backend: another one for the E-step; the loop runs on the host then.
+        m_step_backend: another one for the M-step.
         callback: called on the host as ``callback(n_iter, log_likelihood)`` every few
             iterations and at the end.
         verbose: show a line of progress if the error stream is a terminal.
@@ -96,8 +110,9 @@ class BatchEMFitter(eqx.Module):
     max_iter: int = eqx.field(static=True, default=500)
     tol: float = 1e-5
     gain_tol: float = 1e-7
-    e_step_backend: Backend = eqx.field(static=True, default="jax")
-    m_step_backend: Backend = eqx.field(static=True, default="jax")
+    backend: Choice = eqx.field(static=True, default="auto")
+    e_step_backend: Choice | None = eqx.field(static=True, default=None)
+    m_step_backend: Choice | None = eqx.field(static=True, default=None)
     algorithm: Algorithm = eqx.field(static=True, default="em")
     acceleration: Acceleration = eqx.field(static=True, default="anderson")
     convergence: Convergence = eqx.field(static=True, default="both")
@@ -114,8 +129,9 @@ class BatchEMFitter(eqx.Module):
             value = getattr(self, name)
             require(value > 0, _OWNER, name, "be > 0", value, "1e-5 and 1e-7 are usual")
         for name, choices in (
-            ("e_step_backend", ("jax", "cpu")),
-            ("m_step_backend", ("jax", "cpu")),
+            ("backend", CHOICES),
+            ("e_step_backend", (*CHOICES, None)),
+            ("m_step_backend", (*CHOICES, None)),
             ("algorithm", ("em", "mcecm")),
             ("acceleration", ("anderson", "squarem", None)),
             ("convergence", ("both", "parameters", "likelihood")),
@@ -155,7 +171,24 @@ class BatchEMFitter(eqx.Module):
         require(len(families) == 1, owner, "model", "be of one family",
                 ", ".join(sorted(families)) or "none",
                 "fit families one after the other")  # fmt: skip
-        return timed(lambda: self._fit(starts, observe(owner, X, weights)))
+        return timed(lambda: self._fit(starts, self.observe(owner, X, weights)))
+
+    def observe(self, owner: str, X: ArrayLike | Rows, weights: ArrayLike | None) -> Rows:
+        """The data in the form that the E-step's backend takes, checked.
+
+        Raises:
+            ValueError: as `fit`; `owner` stands before the message.
+        """
+        return observe(owner, X, weights, self._backends(X)[0])
+
+    def _backends(self, X: Any) -> tuple[Backend, Backend]:
+        """Of the E-step and of the M-step."""
+        given = {"e_step_backend": self.e_step_backend, "m_step_backend": self.m_step_backend}
+        e_step, m_step = (
+            resolve(_OWNER, name, self.backend if choice is None else choice, X)
+            for name, choice in given.items()
+        )
+        return e_step, m_step
 
     def _fit(self, starts: list[Model], rows: Rows) -> EMResult[Model]:
         owner = f"{_OWNER}.fit"
@@ -163,25 +196,31 @@ class BatchEMFitter(eqx.Module):
         require(rows.dimension == first.dimension, owner, "X",
                 f"have the {first.dimension} columns of the model", rows.dimension,
                 f"start from {type(first).__name__}.default_init(X)")  # fmt: skip
-        if rows.dtype == jnp.float32:
+        plan = Plan(*self._backends(rows), self.algorithm, self.held(type(first)))
+        if rows.dtype == np.float32 and "jax" in (plan.e_step_backend, plan.m_step_backend):
             warnings.warn(
                 "BatchEMFitter.fit runs in float32: log-likelihoods keep about 7 digits; set "
                 "jax.config.update('jax_enable_x64', True) before making arrays for more",
                 stacklevel=5,
             )
-        held = self.held(type(first))
+        held = plan.held
         units = rows.units()
         data = rows.standardised(units)
         jacobian = float(data.total) * units.log_jacobian
-        plan = Plan(self.e_step_backend, self.m_step_backend, self.algorithm, held)
+        on_device = plan.on_device and rows.on_device
+        of_interest: Any = jnp.asarray(-jnp.inf, rows.dtype) if on_device else np.float64(-np.inf)
+        if rows.namespace is np:
+            starts = [to_host(start) for start in starts]
+            first = starts[0]
 
         normal = None
         if not (held.mu or held.fixes_shape):
             normal = normal_reference(data, first.joint.dispersion)
-        of_interest = jnp.asarray(-jnp.inf, rows.dtype)
         if normal is not None and self.stop_near_normal:
             of_interest = normal.likelihood_of_interest(first, held)
         prepared = [self._prepare(start, first, held, units) for start in starts]
+        if not on_device:
+            prepared, of_interest, normal, units = to_host((prepared, of_interest, normal, units))
         state = self._run(prepared, data, plan, of_interest, jacobian)
         if int(state.taken) == 0:
             require(False, owner, "model", "give the data a finite likelihood",
@@ -193,9 +232,9 @@ class BatchEMFitter(eqx.Module):
         history = np.asarray(state.log_likelihoods, np.float64)[:count] - jacobian
         model, status = units.from_standard(state.model), _final_status(state, of_interest)
         if not status.converged:
-            history = _end_at(history, float(rows.reduce(log_likelihood_of_block, model)))
+            history = _end_at(history, _log_likelihood(rows, model))
         result: EMResult[Model] = EMResult(
-            model=model,
+            model=to_jax(model, rows.dtype) if is_host(model) else model,
             status=status,
             n_iter=count - 1,
             n_evaluations=int(state.evaluated),
@@ -205,6 +244,7 @@ class BatchEMFitter(eqx.Module):
             n_observations=rows.n_observations,
             held=held,
             n_starts=len(starts),
+            backend=plan.backend,
         )
         return with_data(result, rows)
 
@@ -218,8 +258,9 @@ class BatchEMFitter(eqx.Module):
 
     def _prepare(self, start: Model, first: Model, held: Held, units: Units) -> Any:
         """The start in standard coordinates, with what is held as it is held."""
-        dtype = units.scale.dtype
-        start, first = jax.tree.map(lambda leaf: leaf.astype(dtype), (start, first))
+        if not is_host(start):
+            dtype = units.scale.dtype
+            start, first = jax.tree.map(lambda leaf: leaf.astype(dtype), (start, first))
         if isinstance(self.fixed, Mapping):
             start = start.with_fixed(**self.fixed)
         else:
@@ -230,12 +271,12 @@ class BatchEMFitter(eqx.Module):
     def _run(
         self, starts: list[Any], data: Rows, plan: Plan, of_interest: Array, jacobian: float
     ) -> State:
-        dtype = data.dtype
         tol = np.inf if self.convergence == "likelihood" else self.tol
         gain_tol = np.inf if self.convergence == "parameters" else self.gain_tol
-        rules = Rules(
-            jnp.asarray(tol, dtype), jnp.asarray(gain_tol, dtype), of_interest, self.acceleration
-        )
+        shared = np.float64(tol), np.float64(gain_tol)
+        if not is_on_host(of_interest):
+            shared = to_jax(shared, data.dtype)
+        rules = Rules(*shared, of_interest, self.acceleration)
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
         pause = _CALLBACK_EVERY if callbacks else self.max_iter + 1
@@ -271,18 +312,27 @@ def _not_below_normal(state: State, data: Rows, plan: Plan, normal: NormalRefere
     change = state.model.change(limit)
     return state._replace(
         model=limit,
-        log_likelihoods=state.log_likelihoods.at[state.taken].set(value),
-        param_changes=state.param_changes.at[state.taken].set(change),
+        log_likelihoods=put(state.log_likelihoods, state.taken, np.asarray(value)),
+        param_changes=put(state.param_changes, state.taken, np.asarray(change)),
         taken=state.taken + 1,
         evaluated=state.evaluated + 1,
-        status=jnp.int32(Status.CONVERGED),
+        status=np.int32(Status.CONVERGED),
     )
 
 
 def log_likelihood_of_block(X: Any, weights: Any, model: NormalMixture) -> Any:
     """Σ w log f(x), in the units of the data."""
     each = model.log_prob(X)
-    return jnp.sum(jnp.where(weights > 0, weights * each, 0.0))
+    xp = namespace_of(each)
+    return xp.sum(xp.where(weights > 0, weights * each, 0.0))
+
+
+def _log_likelihood(rows: Rows, model: NormalMixture) -> float:
+    host = is_host(model)
+    moved = model
+    if host and rows.namespace is not np:
+        moved = to_jax(model, rows.dtype)
+    return float(rows.reduce(log_likelihood_of_block, moved))
 
 
 def _end_at(history: np.ndarray, value: float) -> np.ndarray:

@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam import Status
+from normix_expfam.internal import namespace_of
 from normix_fit._data import Rows
 from normix_mixtures import NormalMixture
 
@@ -95,7 +95,7 @@ class Course:
         status = int(self.state.status)
         open_ended = (Status.RUNNING, Status.CONVERGED, Status.SOLVER_STALLED)
         if status in open_ended and self._is_collapsed():
-            self.state = self.state._replace(status=jnp.int32(Status.SINGULAR_DISPERSION))
+            self.state = self.state._replace(status=self._code(Status.SINGULAR_DISPERSION))
             self.over = True
 
     def finished(self) -> State:
@@ -109,10 +109,10 @@ class Course:
                 (self._changes, self.state.param_changes),
             )
         ]
-        log_likelihoods, param_changes = (jnp.asarray(p, self._rows.dtype) for p in parts)
+        log_likelihoods, param_changes = parts
         return self.state._replace(
             log_likelihoods=log_likelihoods, param_changes=param_changes,
-            taken=jnp.int32(self.taken), evaluated=jnp.int32(self.evaluated),
+            taken=np.int32(self.taken), evaluated=np.int32(self.evaluated),
         )  # fmt: skip
 
     def _keep(self, log_likelihoods: np.ndarray, param_changes: np.ndarray) -> None:
@@ -138,9 +138,12 @@ class Course:
         left = second * ratio / (1 - ratio) / max(float(self._rules.gain_tol), self._rounding)
         return bool(left > 1 and _GLANCE * np.log(left) > -_PATIENCE * np.log(ratio))
 
+    def _code(self, status: Status) -> Any:
+        return namespace_of(self.state.status).int32(status)
+
     @property
     def _rounding(self) -> float:
-        eps = float(jnp.finfo(self._rows.dtype).eps)
+        eps = float(np.finfo(self.state.log_likelihoods.dtype).eps)
         return 1e3 * eps * (1 + abs(self.log_likelihood))
 
     def _point(self) -> Point:
@@ -211,10 +214,10 @@ class Course:
         self._seen = []
         little = gain <= max(_WORTH * float(self._rules.gain_tol), self._rounding)
         if spent < most and (little or not self._is_short()):
-            self.state = self.state._replace(status=jnp.int32(Status.CONVERGED))
+            self.state = self.state._replace(status=self._code(Status.CONVERGED))
             self.over = True
         else:
-            self.state = self.state._replace(status=jnp.int32(Status.RUNNING))
+            self.state = self.state._replace(status=self._code(Status.RUNNING))
             self.over = total >= self._most
 
 

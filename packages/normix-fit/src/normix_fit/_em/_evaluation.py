@@ -3,11 +3,13 @@
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+import numpy as np
+from jaxtyping import Bool, Int
 
 from normix_expfam import Status
-from normix_expfam.internal import Backend
+from normix_expfam.internal import Array, Backend, is_on_host, namespace_of, to_host, to_jax
 from normix_fit._data import Rows
 from normix_mixtures import Held
 
@@ -23,6 +25,11 @@ class Plan(eqx.Module):
     m_step_backend: Backend = eqx.field(static=True)
     algorithm: Algorithm = eqx.field(static=True)
     held: Held
+
+    @property
+    def backend(self) -> Literal["jax", "cpu", "mixed"]:
+        """That of both steps, or "mixed"."""
+        return self.e_step_backend if self.e_step_backend == self.m_step_backend else "mixed"
 
     @property
     def on_device(self) -> bool:
@@ -50,7 +57,7 @@ def evaluate(model: Any, rows: Rows, plan: Plan) -> Evaluation:
     if plan.algorithm == "em":
         return evaluation
     held = plan.held.with_subordinator()
-    between, _ = model.maximise(evaluation.statistics, held, backend=plan.m_step_backend)
+    between, _ = _maximise(model, evaluation.statistics, held, plan.m_step_backend)
     again = _expect(between, rows, plan).statistics.mean()
     return evaluation._replace(statistics=evaluation.statistics.with_subordinator_of(again))
 
@@ -61,29 +68,43 @@ def _expect(model: EMModel, rows: Rows, plan: Plan) -> Any:
     def of_block(X: Array, weights: Array, model: EMModel) -> Any:
         return model.expect(X, weights, backend=backend)
 
-    return rows.reduce(of_block, model)
+    if not is_host(model):
+        return rows.reduce(of_block, model)
+    moved = to_jax(model, rows.dtype) if backend == "jax" else model
+    return to_host(rows.reduce(of_block, moved))
 
 
-@eqx.filter_jit
+def is_host(tree: Any) -> bool:
+    """Whether a model, or what is made with one, is of arrays of NumPy."""
+    return is_on_host(jax.tree.leaves(tree)[0])
+
+
 def _judge(model: EMModel, found: Any) -> Int[Array, ""]:
-    flags = model.flags()
-    finite = jnp.isfinite(found.log_likelihood) & (found.flags.not_finite == 0)
-    status = jnp.where(finite, int(Status.RUNNING), int(Status.NON_FINITE))
-    singular = ~jnp.isfinite(flags.least_pivot)
-    status = jnp.where(singular, int(Status.SINGULAR_DISPERSION), status)
-    unbounded = (found.log_likelihood == jnp.inf) | (found.flags.at_pole > 0)
-    return jnp.where(unbounded, int(Status.UNBOUNDED), status).astype(jnp.int32)
+    flags, xp = model.flags(), namespace_of(found.log_likelihood)
+    finite = xp.isfinite(found.log_likelihood) & (found.flags.not_finite == 0)
+    status = xp.where(finite, int(Status.RUNNING), int(Status.NON_FINITE))
+    singular = ~xp.isfinite(flags.least_pivot)
+    status = xp.where(singular, int(Status.SINGULAR_DISPERSION), status)
+    unbounded = (found.log_likelihood == xp.inf) | (found.flags.at_pole > 0)
+    judged: Array = xp.where(unbounded, int(Status.UNBOUNDED), status).astype(xp.int32)
+    return judged
 
 
 def maximise(
     model: Any, statistics: Any, plan: Plan
 ) -> tuple[Any, Int[Array, ""], Bool[Array, ""]]:
     """The M-step, the status of its search, and whether EM can continue from the model."""
-    following, solved = model.maximise(statistics, plan.held, backend=plan.m_step_backend)
-    return following, solved, _is_finite(following)
+    following, solved = _maximise(model, statistics, plan.held, plan.m_step_backend)
+    return following, solved, following.flags().is_finite
 
 
-@eqx.filter_jit
-def _is_finite(model: EMModel) -> Bool[Array, ""]:
-    finite: Array = model.flags().is_finite
-    return finite
+def _maximise(model: Any, statistics: Any, held: Held, backend: Backend) -> tuple[Any, Array]:
+    if not is_host(model):
+        found: tuple[Any, Array] = model.maximise(statistics, held, backend=backend)
+        return found
+    if backend == "jax":
+        dtype = jnp.result_type(float)
+        model, statistics = to_jax(model, dtype), to_jax(statistics, dtype)
+    with np.errstate(all="ignore"):
+        moved: tuple[Any, Array] = to_host(model.maximise(statistics, held, backend=backend))
+    return moved

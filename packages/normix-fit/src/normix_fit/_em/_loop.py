@@ -9,23 +9,25 @@ the end that they suggest is confirmed by a plain EM step, which must gain next 
 """
 
 import operator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from normix_expfam import Status
-from normix_expfam.internal import is_one_of
+from normix_expfam.internal import Array, is_on_host, is_one_of, namespace_of, to_host
 from normix_fit._compilation import compiled
 from normix_fit._data import Rows
 
-from ._acceleration import Acceleration, Memory, extrapolate
-from ._evaluation import Evaluation, Plan, evaluate, maximise
+from ._acceleration import Acceleration, Memory, extrapolate, put
+from ._evaluation import Evaluation, Plan, evaluate, is_host, maximise
 from ._normal_reference import NEAR
 from ._termination import remaining_gain
+
+T = TypeVar("T")
 
 _CONFIRMED = 0.1  # of gain_tol: most that the confirming step may gain
 _THIN = 1e-4  # √(1 - R²) of a column given those before it, whose square rounding spoils
@@ -64,13 +66,14 @@ class State(NamedTuple):
 def init(start: Any) -> State:
     """The state before the first evaluation."""
     statistics = start.no_statistics()
+    statistics = to_host(statistics) if is_host(start) else statistics
     memory = Memory.empty(statistics)
-    nothing = jnp.zeros_like(memory.even, shape=(_LENGTH,))  # no nan, for jax_debug_nans
-    zero = jnp.int32(0)
+    xp = namespace_of(memory.even)
+    nothing = xp.zeros_like(memory.even, shape=(_LENGTH,))  # no nan, for jax_debug_nans
+    zero, no = xp.int32(0), xp.asarray(False)
     return State(
-        start, statistics, start, statistics, jnp.asarray(False), jnp.asarray(False),
-        jnp.int32(Status.CONVERGED), memory, nothing, nothing, zero, zero,
-        jnp.int32(Status.RUNNING),
+        start, statistics, start, statistics, no, no, xp.int32(Status.CONVERGED), memory, nothing,
+        nothing, zero, zero, xp.int32(Status.RUNNING),
     )  # fmt: skip
 
 
@@ -80,11 +83,12 @@ def unload(state: State) -> tuple[State, np.ndarray, np.ndarray]:
     gone = max(count - _NEEDED, 0)
     histories = np.asarray(state.log_likelihoods), np.asarray(state.param_changes)
     kept = [np.append(each[gone:], np.zeros(gone, each.dtype)) for each in histories]
-    log_likelihoods, param_changes = (jnp.asarray(each) for each in kept)
+    xp = namespace_of(state.log_likelihoods)
+    log_likelihoods, param_changes = (xp.asarray(each) for each in kept)
     state = state._replace(
         log_likelihoods=log_likelihoods,
         param_changes=param_changes,
-        taken=jnp.int32(count - gone),
+        taken=xp.int32(count - gone),
     )
     return state, histories[0][:gone], histories[1][:gone]
 
@@ -99,11 +103,12 @@ class _Verdict(NamedTuple):
 
 
 def _judge(state: State, found: Evaluation) -> _Verdict:
-    before = jnp.where(state.taken == 0, -jnp.inf, state.log_likelihoods[state.taken - 1])
+    xp = namespace_of(found.log_likelihood)
+    before = xp.where(state.taken == 0, -xp.inf, state.log_likelihoods[state.taken - 1])
     gain = found.log_likelihood - before
     running = found.status == int(Status.RUNNING)
     # a pole was met from nearby: the model there is one, though no start of a further step
-    met = (found.status == int(Status.UNBOUNDED)) & jnp.isfinite(found.log_likelihood)
+    met = (found.status == int(Status.UNBOUNDED)) & xp.isfinite(found.log_likelihood)
     take = (running | (met & ~state.is_extrapolated)) & (gain >= 0)
     return _Verdict(gain, state.model.change(state.candidate), running, take)
 
@@ -113,11 +118,11 @@ def accept(state: State, found: Evaluation, verdict: _Verdict) -> State:
     moved = state._replace(
         model=state.candidate,
         statistics=found.statistics,
-        log_likelihoods=state.log_likelihoods.at[state.taken].set(found.log_likelihood),
-        param_changes=state.param_changes.at[state.taken].set(verdict.change),
+        log_likelihoods=put(state.log_likelihoods, state.taken, found.log_likelihood),
+        param_changes=put(state.param_changes, state.taken, verdict.change),
         taken=state.taken + 1,
     )
-    chosen: State = jax.tree.map(lambda new, old: jnp.where(verdict.take, new, old), moved, state)
+    chosen: State = _choose(verdict.take, moved, state)
     return chosen._replace(evaluated=state.evaluated + 1)
 
 
@@ -128,29 +133,30 @@ def terminate(
 
     `state` is that before the candidate was taken or dropped.
     """
+    xp = namespace_of(found.log_likelihood)
     gain, change, running, take = verdict
     first = state.taken == 0
     # EM cannot lower the likelihood: a fall is rounding at the maximum, or the solver failed
-    rounding = 1e3 * jnp.finfo(gain.dtype).eps * (1 + jnp.abs(found.log_likelihood))
+    rounding = 1e3 * xp.finfo(gain.dtype).eps * (1 + xp.abs(found.log_likelihood))
     unsolved = is_one_of(state.solved, Status.MAX_ITER, Status.INFEASIBLE)
     at_rest = (gain >= -rounding) & ~unsolved
     thin = state.model.flags().least_pivot < _THIN
-    failed = jnp.where(thin, int(Status.SINGULAR_DISPERSION), int(Status.SOLVER_STALLED))
-    fallen = jnp.where(at_rest, int(Status.CONVERGED), failed)
-    ending = jnp.where(running, fallen, found.status)
+    failed = xp.where(thin, int(Status.SINGULAR_DISPERSION), int(Status.SOLVER_STALLED))
+    fallen = xp.where(at_rest, int(Status.CONVERGED), failed)
+    ending = xp.where(running, fallen, found.status)
     # what an extrapolation meets says nothing about the fit
     going = (take & running) | state.is_extrapolated
-    ending = jnp.where(going, int(Status.RUNNING), ending)
+    ending = xp.where(going, int(Status.RUNNING), ending)
 
     left = remaining_gain(state.log_likelihoods, state.taken, found.log_likelihood)
-    small = jnp.where(state.confirming, gain <= _CONFIRMED * rules.gain_tol, left <= rules.gain_tol)
+    small = xp.where(state.confirming, gain <= _CONFIRMED * rules.gain_tol, left <= rules.gain_tol)
     settled = take & running & ~first & (change <= rules.tol) & small
-    done = settled & (jnp.asarray(rules.acceleration is None) | state.confirming)
-    status = jnp.where(done, int(Status.CONVERGED), ending)
+    done = settled & (xp.asarray(rules.acceleration is None) | state.confirming)
+    status = xp.where(done, int(Status.CONVERGED), ending)
     dull = found.log_likelihood + 3 * left <= rules.of_interest
     near = state.candidate.flags().concentration > NEAR
     normal = take & running & dull & near & (state.evaluated >= _PATIENCE - 1)
-    status = jnp.where(normal, int(Status.NORMAL_LIMIT), status).astype(jnp.int32)
+    status = xp.where(normal, int(Status.NORMAL_LIMIT), status).astype(xp.int32)
     return status, settled & ~done
 
 
@@ -158,11 +164,17 @@ def propose(state: State, rules: Rules) -> tuple[Any, Array]:
     """The next mean statistics, and whether they are an extrapolation."""
     target, more = extrapolate(state.memory, rules.acceleration, state.statistics)
     enough = state.memory.pushes > 0
-    chosen = jax.tree.map(lambda new, old: jnp.where(enough, new, old), target, state.statistics)
-    return chosen, enough & more
+    return _choose(enough, target, state.statistics), enough & more
 
 
-@eqx.filter_jit
+def _choose(condition: Array, new: T, old: T) -> T:
+    """One of two trees, also where it is traced which."""
+    if is_on_host(condition):
+        return new if condition else old
+    chosen: T = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+    return chosen
+
+
 def _digest(state: State, found: Evaluation, rules: Rules) -> tuple[State, Any, Array]:
     """The state after an evaluation, and what is proposed then."""
     verdict = _judge(state, found)
@@ -188,9 +200,7 @@ def _attempt(attempt: _Attempt, state: State, plan: Plan) -> _Attempt:
     """The attempt with its M-step, still open if the plain step has to follow."""
     candidate, solved, usable = maximise(state.model, attempt.input, plan)
     again = attempt.is_extrapolated & ~usable
-    following = jax.tree.map(
-        lambda plain, given: jnp.where(again, plain, given), state.statistics, attempt.input
-    )
+    following = _choose(again, state.statistics, attempt.input)
     return _Attempt(following, attempt.is_extrapolated & ~again, candidate, solved, again)
 
 
@@ -209,7 +219,7 @@ def step(state: State, rows: Rows, plan: Plan, rules: Rules, *, on_device: bool)
     """Evaluate the candidate, take or drop it, and make the next one."""
     found = evaluate(state.candidate, rows, plan)
     state, target, more = _digest(state, found, rules)
-    attempt = _Attempt(target, more, state.model, state.solved, jnp.asarray(True))
+    attempt = _Attempt(target, more, state.model, state.solved, namespace_of(more).asarray(True))
     if on_device:
         # a loop and not a choice of two: the M-step is compiled once
         attempt = jax.lax.while_loop(
@@ -227,7 +237,7 @@ def _goes_on(state: State, limit: Array) -> Array:
 
 
 def loop_on_host(state: State, rows: Rows, limit: Array, plan: Plan, rules: Rules) -> State:
-    """Iterate until done, at the limit of evaluations, or without room."""
+    """Iterate in NumPy until done, at the limit of evaluations, or without room."""
     while bool(_goes_on(state, limit)):
         state = step(state, rows, plan, rules, on_device=False)
     return state
@@ -262,8 +272,9 @@ def advance(
     on_device = plan.on_device and rows.on_device
     if len(states) == 1 or not on_device or jax.default_backend() == "cpu":
         loop = compiled(loop_on_device) if on_device else loop_on_host
+        number = jnp.int32 if on_device else np.int32
         pairs = zip(states, limits, strict=True)
-        return [loop(state, rows, jnp.int32(limit), plan, rules) for state, limit in pairs]
+        return [loop(state, rows, number(limit), plan, rules) for state, limit in pairs]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     every: State = compiled(several_on_device)(
         stacked, rows, jnp.asarray(limits, jnp.int32), plan, rules

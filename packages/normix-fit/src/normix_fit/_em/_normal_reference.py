@@ -15,9 +15,10 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Float
 
+from normix_expfam.internal import Array, namespace_of
 from normix_fit._data import Rows
 from normix_mixtures import DenseDispersion, Dispersion, Held, NormalMixture
 
@@ -47,17 +48,19 @@ class NormalReference(eqx.Module):
         """
         own = model.dimension + self.dispersion.count_parameters()
         more = model.count_parameters(held) - own
-        bound = self.log_likelihood + max(more, 0) / 2 * jnp.log(self.total)
-        return jnp.where(self.near, bound, -jnp.inf)
+        xp = namespace_of(self.total)
+        bound: Array = self.log_likelihood + max(more, 0) / 2 * xp.log(self.total)
+        return xp.where(self.near, bound, -xp.inf)
 
     def as_mixture(self, like: NormalMixture) -> NormalMixture:
         """The member of the family of `like` next to it."""
-        eye = jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
-        member = type(like).from_moments(self.mean, eye, spread=_LEAST_SPREAD)
+        xp = namespace_of(self.mean)
+        eye = xp.eye(self.mean.shape[0], dtype=self.mean.dtype)
+        spread = xp.full_like(self.total, _LEAST_SPREAD)
+        member = type(like)._of_moments(self.mean, eye, spread, xp.zeros_like(self.mean))
         return member.with_dispersion(self.dispersion).normalize()
 
 
-@eqx.filter_jit
 def normal_reference(rows: Rows, like: Dispersion) -> NormalReference:
     """The one of the rows; its likelihood is nan where their covariance is singular.
 
@@ -65,6 +68,11 @@ def normal_reference(rows: Rows, like: Dispersion) -> NormalReference:
         rows: the data.
         like: a dispersion of the form in which the covariance is held.
     """
+    return (_reference if rows.namespace is np else _reference_in_jax)(rows, like)
+
+
+def _reference(rows: Rows, like: Dispersion) -> NormalReference:
+    xp = rows.namespace
     n, d = rows.total, rows.dimension
     mean = rows.reduce(lambda X, w: w @ X) / n
     full = DenseDispersion(rows.scatter_factor(mean))
@@ -73,24 +81,27 @@ def normal_reference(rows: Rows, like: Dispersion) -> NormalReference:
     def of_block(X: Array, w: Array) -> Any:
         centred = X - mean[None, :]
         z = full.whiten(centred)
-        square = jnp.sum(z * z, axis=1)
-        distance = jnp.sum(dispersion.whiten(centred) ** 2, axis=1)
+        square = xp.sum(z * z, axis=1)
+        distance = xp.sum(dispersion.whiten(centred) ** 2, axis=1)
         return w @ distance, w @ square**2, (w * square) @ z
 
     distance, fourth, third = rows.reduce(of_block)
     constant = dispersion.half_log_det() + d / 2 * math.log(2 * math.pi)
     log_likelihood = -n * constant - distance / 2
-    regular = full.least_pivot() > jnp.finfo(rows.dtype).eps ** _SINGULAR
-    log_likelihood = jnp.where(regular, log_likelihood, jnp.nan)
+    regular = full.least_pivot() > xp.finfo(rows.dtype).eps ** _SINGULAR
+    log_likelihood = xp.where(regular, log_likelihood, xp.nan)
 
     unit = d * (d + 2)
     spread = fourth / n / unit - 1  # Var Y / (E Y)² that kurtosis would come from
-    skewness = jnp.sum((third / n) ** 2) / unit
+    skewness = xp.sum((third / n) ** 2) / unit
     # for normal rows n d / 2 times skewness is χ² with d degrees of freedom
-    error = jnp.sqrt(8 / unit / n)
+    error = xp.sqrt(8 / unit / n)
     chance = 2 / n * (1 + _ERRORS * math.sqrt(2 / d))
     near = (spread < 1 / NEAR + _ERRORS * error) & (skewness < 1 / NEAR + chance)
     return NormalReference(mean, dispersion, log_likelihood, n, near)
+
+
+_reference_in_jax = eqx.filter_jit(_reference)
 
 
 def is_near_normal(model: NormalMixture) -> Array:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_expfam import Status
-from normix_expfam.internal import require
+from normix_expfam.internal import require, to_host
 from normix_fit._data import Rows
 from normix_fit._result._em_result import EMResult
 from normix_mixtures import NormalMixture
@@ -30,7 +30,9 @@ def default_starts(family: type[NormalMixture], rows: Rows, n_starts: int) -> li
     require(whole, "fit", "n_starts", "be an integer >= 1", n_starts, "1 is usual")
     starts = [family.default_start(rows)]
     for number, spread in enumerate(np.geomspace(*_SPREADS, n_starts - 1)):
-        start = family.default_start(rows, jnp.asarray(spread, rows.dtype))
+        xp = rows.namespace
+        given = np.float64(spread) if xp is np else jnp.asarray(spread, rows.dtype)
+        start = family.default_start(rows, given)
         if family.shape_parameter == "p":
             start = start.with_fixed(p=_ORDERS[number % len(_ORDERS)])
         starts.append(start)
@@ -44,7 +46,7 @@ def is_suspect(result: EMResult[Any], rows: Rows) -> bool:
     one side of a plane; or if the fit ended next to the normal distribution though a column is no
     sample of one: its skewness or kurtosis is `_ERRORS` standard errors off.
     """
-    model = result.model.normalize()
+    model = to_host(result.model).normalize()
     if not result.comparable:
         return False
     if result.status == Status.MAX_ITER and result.n_evaluations > _LONG:
@@ -53,7 +55,7 @@ def is_suspect(result: EMResult[Any], rows: Rows) -> bool:
     if not result.converged:
         return False
     whitened = model.joint.dispersion.whiten(model.gamma[None, :])
-    if float(jnp.sum(whitened**2)) > _COLLAPSED:
+    if float(np.sum(whitened**2)) > _COLLAPSED:
         return True
     return bool(is_near_normal(model)) and not _looks_normal(rows)
 

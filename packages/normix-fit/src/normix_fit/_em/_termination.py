@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from normix_expfam import Status
+from normix_expfam.internal import Array, namespace_of
 from normix_mixtures import GeneralizedHyperbolic
 
 _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
@@ -25,16 +25,18 @@ def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> F
         taken: their number.
         value: log-likelihood of the next.
     """
-    places = taken - jnp.arange(3, 0, -1, dtype=jnp.int32)
-    gains = jnp.diff(jnp.append(history[jnp.maximum(places, 0)], value))
+    xp = namespace_of(value)
+    places = taken - xp.arange(3, 0, -1, dtype=xp.int32)
+    gains = xp.diff(xp.append(history[xp.maximum(places, 0)], value))
     falling = (gains[1:] < gains[:-1]) & (gains[:-1] > 0)
-    ratios = jnp.where(falling, gains[1:] / jnp.where(falling, gains[:-1], 1.0), 1.0)
+    ratios = xp.where(falling, gains[1:] / xp.where(falling, gains[:-1], 1.0), 1.0)
     # the first gain of the three may not exist yet, and then the second must
-    r = jnp.max(jnp.where(places[:2] >= 0, ratios, 0.0))
-    r = jnp.where(taken >= 2, r, 1.0)
-    estimate = gains[-1] * r / jnp.where(r < 1, 1 - r, 1.0)
+    r = xp.max(xp.where(places[:2] >= 0, ratios, 0.0))
+    r = xp.where(taken >= 2, r, 1.0)
+    estimate = gains[-1] * r / xp.where(r < 1, 1 - r, 1.0)
     nothing = (taken > 0) & (gains[-1] <= 0)
-    return jnp.where(nothing, 0.0, jnp.where(r < 1, estimate, jnp.inf))
+    left: Array = xp.where(nothing, 0.0, xp.where(r < 1, estimate, xp.inf))
+    return left
 
 
 def limit_of(model: Any) -> Status:

@@ -3,14 +3,14 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, Literal, TypeVar, final
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from normix_expfam import Status
-from normix_expfam.internal import describe, require
+from normix_expfam.internal import describe, require, to_host
 from normix_fit._compilation import compile_spans, seconds_covered
 from normix_fit._data import Rows
 from normix_mixtures import Held, NormalMixture
@@ -98,6 +98,7 @@ class EMResult(eqx.Module, Generic[Model]):
         compile_seconds: the part of `elapsed` that went into compiling.
         held: what was held; its names are out of mu, gamma, p, alpha, subordinator.
         n_starts: number of starts of which this is the best fit.
+        backend: the engine that ran: "cpu" (NumPy and BLAS), "jax", or "mixed".
     """
 
     model: Model
@@ -112,6 +113,7 @@ class EMResult(eqx.Module, Generic[Model]):
     compile_seconds: float = 0.0
     held: Held = Held()
     n_starts: int = eqx.field(static=True, default=1)
+    backend: Literal["jax", "cpu", "mixed"] = eqx.field(static=True, default="jax")
     _kept: _Kept | None = eqx.field(static=True, default=None, repr=False)
 
     def __repr__(self) -> str:
@@ -134,7 +136,7 @@ class EMResult(eqx.Module, Generic[Model]):
         False where it has no maximum (`Status.has_maximum`), and where it or a parameter of the
         normal part is not finite.
         """
-        model = self.model
+        model = to_host(self.model)
         parts = (self.log_likelihood, model.mu, model.gamma, model.joint.dispersion.pivots())
         finite = all(bool(np.all(np.isfinite(np.asarray(part)))) for part in parts)
         return self.status.has_maximum and finite

@@ -23,6 +23,7 @@ from jaxtyping import Array, ArrayLike, Float
 from normix_expfam import GeneralizedInverseGaussian, Status
 from normix_expfam.internal import as_float, describe, require
 from normix_fit._data import DenseRows, Rows
+from normix_fit._host_rows import HostRows
 from normix_mixtures import (
     DenseDispersion,
     GeneralizedHyperbolic,
@@ -91,6 +92,7 @@ def standard_errors(
     Raises:
         ValueError: as there; `owner` stands before the message.
     """
+    rows = rows.in_jax() if isinstance(rows, HostRows) else rows
     _require_data_of(fit, owner, model, rows)
     require(isinstance(model.joint.dispersion, DenseDispersion), owner, "model",
             "hold its dispersion as DenseDispersion",

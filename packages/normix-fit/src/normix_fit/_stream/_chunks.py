@@ -57,6 +57,10 @@ class ChunkedRows(Rows):
         return self.head.dtype
 
     @property
+    def namespace(self) -> Any:
+        return jnp
+
+    @property
     def on_device(self) -> bool:
         return False
 

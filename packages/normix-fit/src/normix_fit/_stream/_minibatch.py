@@ -14,9 +14,10 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from normix_expfam import Status
 from normix_expfam.internal import require
-from normix_fit._data import DenseRows, Rows, observe
+from normix_fit._data import DenseRows, Rows
 from normix_fit._em._batch import log_likelihood_of_block
 from normix_fit._em._termination import limit_of
+from normix_fit._observe import observe
 from normix_fit._result._em_result import EMResult, timed
 from normix_fit._standardisation import Units
 from normix_fit._tracing import refuse_tracing

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import ClassVar, Self, final
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
 from normix_expfam import (
     GeneralizedInverseGaussian,
@@ -14,7 +14,7 @@ from normix_expfam import (
     solve_gig,
     solve_gig_of_order,
 )
-from normix_expfam.internal import as_float
+from normix_expfam.internal import Array, as_float, is_on_host, namespace_of, solve_gig_on_host
 from normix_mixtures._checks import prause_matrix, vector
 from normix_mixtures._conventions import Prause, rates_of_alpha_bar, rates_of_prause
 from normix_mixtures._dispersion import Dispersion
@@ -42,15 +42,15 @@ class JointGeneralizedHyperbolic(JointNormalMixture):
     def _fit_subordinator(
         cls, means: Float[Array, "3"], start: GIGParameters | None
     ) -> tuple[GIGMember, Array]:
-        solution = solve_gig(means, start)
-        return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
+        solution = (solve_gig_on_host if is_on_host(means) else solve_gig)(means, start)
+        return GeneralizedInverseGaussian.from_gig(*solution[:3]), solution.status
 
     @classmethod
     def _fit_subordinator_of_order(
         cls, means: Float[Array, "3"], p: Array
     ) -> tuple[GIGMember, Array]:
         solution = solve_gig_of_order(p, means[1], means[2])
-        return GeneralizedInverseGaussian(*solution[:3], check=False), solution.status
+        return GeneralizedInverseGaussian.from_gig(*solution[:3]), solution.status
 
 
 @final
@@ -200,5 +200,5 @@ class GeneralizedHyperbolic(NormalMixture):
 
     @classmethod
     def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
-        p = jnp.full_like(spread, -0.5)
-        return GeneralizedInverseGaussian(p, 1 / spread, 1 / spread, check=False)
+        p = namespace_of(spread).full_like(spread, -0.5)
+        return GeneralizedInverseGaussian.from_gig(p, 1 / spread, 1 / spread)

@@ -2,10 +2,10 @@
 
 from typing import ClassVar, Self, final
 
-import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
 from normix_expfam import GIGMember, InverseGamma, Status
+from normix_expfam.internal import Array, namespace_of
 from normix_mixtures._conventions import degrees_of_freedom
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
@@ -28,7 +28,8 @@ class JointNormalInverseGamma(JointNormalMixture):
     def _fit_subordinator_of_order(
         cls, means: Float[Array, "3"], p: Array
     ) -> tuple[GIGMember, Array]:
-        return InverseGamma(-p, -p / means[1], check=False), jnp.int32(Status.CONVERGED)
+        found = InverseGamma._unchecked(-p, -p / means[1])
+        return found, namespace_of(means).int32(Status.CONVERGED)
 
 
 @final
@@ -114,4 +115,4 @@ class NormalInverseGamma(NormalMixture):
 
     @classmethod
     def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
-        return InverseGamma(2 + 1 / spread, 1 + 1 / spread, check=False)
+        return InverseGamma._unchecked(2 + 1 / spread, 1 + 1 / spread)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar, Self, final
 
-import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
 from normix_expfam import GIGMember, InverseGaussian
+from normix_expfam.internal import Array, namespace_of
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -81,4 +81,4 @@ class NormalInverseGaussian(NormalMixture):
 
     @classmethod
     def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
-        return InverseGaussian(jnp.ones_like(spread), 1 / spread, check=False)
+        return InverseGaussian._unchecked(namespace_of(spread).ones_like(spread), 1 / spread)

@@ -2,10 +2,10 @@
 
 from typing import ClassVar, Self, final
 
-import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike, Float
 
 from normix_expfam import Gamma, GIGMember, Status
+from normix_expfam.internal import Array, namespace_of
 from normix_mixtures._dispersion import Dispersion
 from normix_mixtures._joint import JointNormalMixture
 from normix_mixtures._marginal import NormalMixture
@@ -27,7 +27,7 @@ class JointVarianceGamma(JointNormalMixture):
     def _fit_subordinator_of_order(
         cls, means: Float[Array, "3"], p: Array
     ) -> tuple[GIGMember, Array]:
-        return Gamma(p, p / means[2], check=False), jnp.int32(Status.CONVERGED)
+        return Gamma._unchecked(p, p / means[2]), namespace_of(means).int32(Status.CONVERGED)
 
 
 @final
@@ -83,4 +83,4 @@ class VarianceGamma(NormalMixture):
 
     @classmethod
     def _subordinator_of_spread(cls, spread: Array) -> GIGMember:
-        return Gamma(1 / spread, 1 / spread, check=False)
+        return Gamma._unchecked(1 / spread, 1 / spread)

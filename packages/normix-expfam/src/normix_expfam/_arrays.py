@@ -1,0 +1,60 @@
+"""Arrays of JAX and of NumPy: which of the two formulas are given, and moves between them.
+
+A formula that is written over `xp` takes either, by the array API that both follow. The host
+engine runs on models whose fields are arrays of NumPy: it starts no XLA program.
+"""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from jax import Array as Array
+else:
+
+    class _Either(type):
+        def __instancecheck__(cls, value: Any) -> bool:
+            return isinstance(value, jax.Array | np.ndarray | np.generic)
+
+    class Array(metaclass=_Either):
+        """An array of JAX or of NumPy, for annotations."""
+
+
+Tree = TypeVar("Tree")
+
+
+def is_on_host(value: Any) -> bool:
+    """Whether a value is an array or a number of NumPy."""
+    return isinstance(value, np.ndarray | np.generic)
+
+
+def namespace_of(value: Any) -> Any:
+    """numpy for arrays and numbers of NumPy, else jax.numpy."""
+    return np if is_on_host(value) else jnp
+
+
+def to_host(tree: Tree) -> Tree:
+    """The same with arrays of NumPy, floating-point ones in float64."""
+    moved: Tree = jax.tree.map(_on_host, tree)
+    return moved
+
+
+def _on_host(leaf: Any) -> Any:
+    array = np.asarray(leaf)
+    floating = np.issubdtype(array.dtype, np.floating)
+    # a number of NumPy in place of an array without axes: arithmetic on it is faster
+    return (array.astype(np.float64) if floating else array)[()]
+
+
+def to_jax(tree: Tree, dtype: Any) -> Tree:
+    """The same with arrays of JAX, floating-point ones of this dtype."""
+
+    def moved(leaf: Any) -> Any:
+        array = np.asarray(leaf)
+        floating = np.issubdtype(array.dtype, np.floating)
+        return jax.device_put(array.astype(dtype) if floating else array)
+
+    found: Tree = jax.tree.map(moved, tree)
+    return found

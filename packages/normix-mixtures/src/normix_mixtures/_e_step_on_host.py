@@ -1,0 +1,154 @@
+"""The E-step in NumPy and BLAS: blocks of rows that fit the cache, and one table of Bessel functions.
+
+All rows have one posterior order, so that all that is asked of the Bessel functions is a function
+of one variable, of which `normix_bessel` makes a table once per E-step.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import special
+
+from normix_bessel import log_kve
+from normix_bessel.internal import FixedOrder, look_up, tabulate
+from normix_expfam import mode_of_log
+
+from ._joint import JointNormalMixture
+from ._posterior_of_rows import Gauged, at_mode, log_density
+from ._statistics import PosteriorMoments
+
+_CELLS = 1 << 17  # in a block, 1 MB
+_LEAST, _MOST = 512, 8192  # rows in a block
+_STEEP = 1.0  # s beyond which rows along γ lose digits to rows across
+
+
+def blocks(n: int, d: int) -> Iterator[slice]:
+    """Slices of n rows of d columns that fit the cache."""
+    size = min(max(_CELLS // d, _LEAST), _MOST)
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+class RowsGiven:
+    """What is known of Y given rows, for one joint distribution with arrays of NumPy."""
+
+    def __init__(self, joint: JointNormalMixture) -> None:
+        self._factor = float(1 / mode_of_log(*joint.subordinator_as_gig()))
+        joint = joint.rescaled_subordinator(np.float64(self._factor))
+        p, a, b = (float(value) for value in joint.subordinator_as_gig())
+        self.joint = joint
+        skew = np.asarray(joint.dispersion.whiten(joint.gamma[None, :])[0])
+        s = float(np.linalg.norm(skew))
+        self._unit = skew / s if s > 0 else skew
+        self._of = Gauged(
+            p, a, b, _log_mass(p, a, b), s, float(joint.dispersion.half_log_det()), len(skew)
+        )
+        self._table = _Table(float(self._of.order))
+
+    def moments(self, X: np.ndarray) -> PosteriorMoments:
+        """E log Y, E 1/Y, E Y given each of a block of rows, in the scale of Y as it was given."""
+        of = self._of
+        with np.errstate(all="ignore"):
+            along, across = self._components(X - self.joint.mu)
+            at = at_mode(of, along, across, np)
+            mass, log_up, log_down, shift = self._look_up(at.B)
+            log_prob = log_density(of, at, mass, np)
+            log_y = at.log_mode + shift
+            y = at.mode * np.exp(log_up)
+            inverse_y = np.exp(log_down) / at.mode
+        if of.b == 0 and of.order <= 0:
+            pole = at.B == 0
+            if pole.any():
+                log_prob[pole], log_y[pole], inverse_y[pole], y[pole] = np.inf, -np.inf, np.inf, 0
+        scale = self._factor
+        if scale != 1:
+            log_y, inverse_y, y = log_y - np.log(scale), inverse_y * scale, y / scale
+        return PosteriorMoments(log_prob, log_y, inverse_y, y)
+
+    def _components(self, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of whitened rows the component along L⁻¹γ, and the square of the rest."""
+        z = self.joint.dispersion.whiten(centred)
+        s = self._of.s
+        along = z @ self._unit
+        if s > _STEEP:
+            z -= np.outer(along, self._unit)
+            return along, np.einsum("ij,ij->i", z, z)
+        square = np.einsum("ij,ij->i", z, z)
+        return along, np.maximum(square - along * along, 0.0)
+
+    def _look_up(self, B: np.ndarray) -> tuple[np.ndarray, ...]:
+        A, v = self._of.rate, self._of.order
+        inside = (A > 0) & (B > 0)
+        if inside.all():
+            return self._table.look_up(np.sqrt(A) * np.sqrt(B))
+        limit = _in_the_limit(v)
+        found = tuple(np.full_like(B, value) for value in limit)
+        if inside.any():
+            looked = self._table.look_up(np.sqrt(A) * np.sqrt(B[inside]))
+            for whole, part in zip(found, looked, strict=True):
+                whole[inside] = part
+        return found
+
+
+class _Table:
+    """Functions of z at one order, in a table that covers what was asked for."""
+
+    def __init__(self, order: float) -> None:
+        self._order = order
+        self._ends = np.inf, 0.0
+        self._table: FixedOrder | None = None
+
+    def look_up(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
+        """log C + ½ log w, log E e^u, log E e^-u and E u about the mode, each of the shape of z."""
+        low, high = float(np.min(z)), float(np.max(z))
+        if self._table is None or low < self._ends[0] or high > self._ends[1]:
+            self._ends = min(low, self._ends[0]), max(high, self._ends[1])
+            self._table = tabulate(self._order, np, *self._ends)
+        mass, up, down, shift = look_up(self._table, z, np)
+        size = abs(self._order)
+        if size >= 1:
+            return mass, up, down, shift
+        # the table is about the mode of order ±1
+        w, far = np.hypot(size, z), np.hypot(1.0, z)
+        bend = np.log((1 + far) / (size + w))
+        mass = mass + np.log(w / far) / 2 + (size * size - 1) / (w + far) + size * bend
+        bend = bend if self._order >= 0 else -bend
+        return mass, up + bend, down - bend, shift + bend
+
+
+def _log_mass(p: float, a: float, b: float) -> float:
+    """log ∫ exp(-φ), φ the exponent of log Y about its mode."""
+    if a * b == 0:
+        return _in_the_limit(p)[0] - float(np.log(abs(p))) / 2
+    z, w = np.sqrt(a) * np.sqrt(b), (a + b) / 2
+    fall = p * (np.arcsinh(p / z) - p / (w + z))
+    return float(log_kve(p, z, backend="cpu")) - fall + float(np.log(2))
+
+
+def _in_the_limit(v: float) -> tuple[float, float, float, float]:
+    """As `FixedOrder.look_up` at z = 0, where Y is gamma or inverse gamma of shape |v|."""
+    size = abs(v)
+    if size == 0:
+        return np.nan, np.nan, np.nan, np.nan
+    mass = float(special.gammaln(size)) + size - (size - 0.5) * float(np.log(size))
+    shift = float(special.digamma(size)) - float(np.log(size))
+    inverse = float(np.log(size / (size - 1))) if size > 1 else np.inf
+    return (mass, 0.0, inverse, shift) if v > 0 else (mass, inverse, 0.0, -shift)
+
+
+def posterior_on_host(joint: JointNormalMixture, X: np.ndarray) -> PosteriorMoments:
+    """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density."""
+    given = RowsGiven(joint)
+    parts = [given.moments(X[rows]) for rows in blocks(*X.shape)]
+    return PosteriorMoments(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def log_prob_on_host(joint: JointNormalMixture, X: np.ndarray) -> np.ndarray:
+    """log f of every row of X, shape (n, d); -inf at ±inf."""
+    given = RowsGiven(joint)
+    found = np.empty(len(X))
+    for rows in blocks(*X.shape):
+        infinite = np.any(np.isinf(X[rows]), axis=1)
+        block = np.where(infinite[:, None], 0.0, X[rows]) if infinite.any() else X[rows]
+        found[rows] = np.where(infinite, -np.inf, given.moments(block).log_prob)
+    return found
