@@ -18,12 +18,12 @@ from scipy import special
 
 from ._debye import polynomials
 from ._kv_moments import KvMoments
+from ._trapezoid import ends
 
 _DEBYE_LIMIT = 40.0
 _DEBYE_TERMS = 14
 _SAFE_ARGUMENT = 2.0**29
 _WEAK_ARGUMENTS, _WEAK_ORDERS = (0.5, 2.0), 20.0
-_DEPTH = 42.0  # the quadrature ends where the integrand is e^-42 of its peak
 _STEP = 0.2  # the larger step of the quadrature; 0.3 standard deviations is the other
 _CHUNK = 1 << 21  # elements x nodes held at once
 # Below it w - v underflows, and with it the left end of the integrand at orders below 2.5,
@@ -151,39 +151,13 @@ def kv(v: np.ndarray, z: np.ndarray) -> np.ndarray:
         return np.where(split, scaled * np.exp(-z), np.exp(logarithm - z))
 
 
-def _acosh1p(x: np.ndarray) -> np.ndarray:
-    """acosh(1 + x), x >= 0, for small x as well."""
-    return np.where(x < 1, np.log1p(x + np.sqrt(x * (2 + x))), np.arccosh(1 + x))
-
-
-def _ends(v: np.ndarray, w: np.ndarray, gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """u_L, u_R beyond which e^-φ(u) e^(2|u|) is below e^-_DEPTH: second moments included.
-
-    Newton on the convex φ(u) - 2 |u| - _DEPTH from bounds above its roots.
-    """
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-
-        def bound(rate: np.ndarray) -> np.ndarray:
-            reach = _acosh1p((_DEPTH + 3000) / rate)
-            return _acosh1p((_DEPTH + 2 * reach) / rate)
-
-        right = bound(w)
-        left = np.where(v > 2.5, np.minimum(bound(gap), (_DEPTH + v) / (v - 2)), bound(gap))
-    for _ in range(12):
-        e, d = np.expm1(right), np.expm1(-right)
-        excess = ((w + v) * (e - right) + gap * (d + right)) / 2 - 2 * right - _DEPTH
-        right = right - excess / (((w + v) * e - gap * d) / 2 - 2)
-        e, d = np.expm1(-left), np.expm1(left)
-        excess = ((w + v) * (e + left) + gap * (d - left)) / 2 - 2 * left - _DEPTH
-        left = left - excess / ((gap * d - (w + v) * e) / 2 - 2)
-    return left, right
-
-
 def _quadrature(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of (u, f, g) by a dense trapezoidal rule, v >= 0, flat arrays."""
     w = np.hypot(v, z)
     gap = z * (z / (w + v))
-    left, right = _ends(v, w, gap)
+    # second moments of e^|u| included
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        left, right = ends(v, w, gap, np, power=2)
     count = int(np.max((left + right) / np.minimum(_STEP, 0.3 / np.sqrt(w)))) + 2
     u = -left[:, None] + np.linspace(0, 1, count) * (left + right)[:, None]
     e, d = np.expm1(u), np.expm1(-u)
