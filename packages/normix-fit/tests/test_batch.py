@@ -10,9 +10,9 @@ import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status, fit
 from normix_fit._compilation import compile_spans
-from normix_fit._observe import observe
 from normix_fit._em._evaluation import Plan
 from normix_fit._em._loop import Rules, advance, init, loop_on_device, loop_on_host
+from normix_fit._observe import observe
 from normix_fit._result._em_result import message_for
 from normix_mixtures import Held, NormalInverseGaussian
 

@@ -7,10 +7,10 @@ import pytest
 
 from normix_fit import FAMILIES, BatchEMFitter, fit
 from normix_fit._compilation import compiled
-from normix_fit._observe import observe
 from normix_fit._em._evaluation import Plan
 from normix_fit._em._loop import Rules, advance, init, several_on_device
 from normix_fit._em._starts import default_starts
+from normix_fit._observe import observe
 from normix_mixtures import Held
 
 N, D = 200, 2  # a shape that other files use too

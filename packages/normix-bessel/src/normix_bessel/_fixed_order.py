@@ -45,9 +45,9 @@ _FIRST = {8: -48, 4: -31}
 _LAST = {8: 25, 4: 20}
 _LONG = -21
 _SHORT = -7
-_FLAT = -25.6  # x at the left border of panel _LONG
+FLAT = -25.6  # x at the left border of panel _LONG
 _LONG_COUNT, _SHORT_COUNT = 240, 64
-_TWO_TERMS = 2.0
+TWO_TERMS = 2.0
 _BLOCK = 8192
 # ζ(k)/k, k = 3, 5, ...: (log Γ(1-u) - log Γ(1+u)) / 2u = γ + Σ ζ(k)/k u^(k-1)
 _ZETAS = (
@@ -219,29 +219,29 @@ def _values(v: Array, reference: Array, first: int, last: int, xp: ModuleType) -
     parts = []
     if first < middle:
         x = xp.asarray(_nodes_of(first, middle), v.dtype)
-        low = xp.minimum(v, _TWO_TERMS)
-        flat = xp.full((1,), _FLAT, v.dtype)
+        low = xp.minimum(v, TWO_TERMS)
+        flat = xp.full((1,), FLAT, v.dtype)
         if xp is np:
-            near = v < _TWO_TERMS
-            part = _near_zero(low, x, np) if near else _by_rule(v, reference, flat, None, np)
+            near = v < TWO_TERMS
+            part = near_zero(low, x, np) if near else by_rule(v, reference, flat, None, np)
             parts.append(np.broadcast_to(part, (4, x.size)))
         else:
             # the long rule below takes the one flat point along
-            parts.append(_near_zero(low, x, xp))
+            parts.append(near_zero(low, x, xp))
     if xp is np:
         if middle < last:
             x = _nodes_of(middle, last)
-            parts.append(_by_rule(v, reference, x, None, np))
+            parts.append(by_rule(v, reference, x, None, np))
         return np.concatenate(parts, axis=1)
-    flat = np.concatenate([[_FLAT], _nodes_of(middle, right)])
-    long = _by_rule(v, reference, xp.asarray(flat, v.dtype), _LONG_COUNT, xp)
-    parts[0] = xp.where(v < _TWO_TERMS, parts[0], long[:, :1])
+    flat = np.concatenate([[FLAT], _nodes_of(middle, right)])
+    long = by_rule(v, reference, xp.asarray(flat, v.dtype), _LONG_COUNT, xp)
+    parts[0] = xp.where(v < TWO_TERMS, parts[0], long[:, :1])
     short = xp.asarray(_nodes_of(right, last), v.dtype)
-    parts += [long[:, 1:], _by_rule(v, reference, short, _SHORT_COUNT, xp)]
+    parts += [long[:, 1:], by_rule(v, reference, short, _SHORT_COUNT, xp)]
     return xp.concatenate(parts, axis=1)
 
 
-def _by_rule(v: Array, reference: Array, x: Array, count: int | None, xp: ModuleType) -> Array:
+def by_rule(v: Array, reference: Array, x: Array, count: int | None, xp: ModuleType) -> Array:
     """The four functions by the trapezoidal rule at z = V e^x: (4, nodes)."""
     z = reference * xp.exp(x)
     w = xp.hypot(v, z)
@@ -285,7 +285,7 @@ def _sums(v: Array, gap: Array, left: Array, right: Array, count: int, xp: Modul
     return xp.stack([xp.log(mass * step), xp.log1p(mean_up), xp.log1p(mean_down), mean])
 
 
-def _near_zero(v: Array, x: Array, xp: ModuleType) -> Array:
+def near_zero(v: Array, x: Array, xp: ModuleType) -> Array:
     """The four functions for 0 <= v <= 2 and x <= -25.6, where z² is 0 next to 1."""
     special = _special(xp)
     # what multiplies log(2/z) is collected first: it is large

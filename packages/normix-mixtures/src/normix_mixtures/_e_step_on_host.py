@@ -7,13 +7,11 @@ of one variable, of which `normix_bessel` makes a table once per E-step.
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import special
 
-from normix_bessel import log_kve
-from normix_bessel.internal import FixedOrder, look_up, tabulate
 from normix_expfam import mode_of_log
 
 from ._joint import JointNormalMixture
+from ._law_on_host import Table, in_the_limit, log_mass
 from ._posterior_of_rows import Gauged, at_mode, log_density
 from ._statistics import PosteriorMoments
 
@@ -41,9 +39,9 @@ class RowsGiven:
         s = float(np.linalg.norm(skew))
         self._unit = skew / s if s > 0 else skew
         self._of = Gauged(
-            p, a, b, _log_mass(p, a, b), s, float(joint.dispersion.half_log_det()), len(skew)
+            p, a, b, log_mass(p, a, b), s, float(joint.dispersion.half_log_det()), len(skew)
         )
-        self._table = _Table(float(self._of.order))
+        self._table = Table(float(self._of.order))
 
     def moments(self, X: np.ndarray) -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each of a block of rows, in the scale of Y as it was given."""
@@ -81,59 +79,13 @@ class RowsGiven:
         inside = (A > 0) & (B > 0)
         if inside.all():
             return self._table.look_up(np.sqrt(A) * np.sqrt(B))
-        limit = _in_the_limit(v)
+        limit = in_the_limit(v)
         found = tuple(np.full_like(B, value) for value in limit)
         if inside.any():
             looked = self._table.look_up(np.sqrt(A) * np.sqrt(B[inside]))
             for whole, part in zip(found, looked, strict=True):
                 whole[inside] = part
         return found
-
-
-class _Table:
-    """Functions of z at one order, in a table that covers what was asked for."""
-
-    def __init__(self, order: float) -> None:
-        self._order = order
-        self._ends = np.inf, 0.0
-        self._table: FixedOrder | None = None
-
-    def look_up(self, z: np.ndarray) -> tuple[np.ndarray, ...]:
-        """log C + ½ log w, log E e^u, log E e^-u and E u about the mode, each of the shape of z."""
-        low, high = float(np.min(z)), float(np.max(z))
-        if self._table is None or low < self._ends[0] or high > self._ends[1]:
-            self._ends = min(low, self._ends[0]), max(high, self._ends[1])
-            self._table = tabulate(self._order, np, *self._ends)
-        mass, up, down, shift = look_up(self._table, z, np)
-        size = abs(self._order)
-        if size >= 1:
-            return mass, up, down, shift
-        # the table is about the mode of order ±1
-        w, far = np.hypot(size, z), np.hypot(1.0, z)
-        bend = np.log((1 + far) / (size + w))
-        mass = mass + np.log(w / far) / 2 + (size * size - 1) / (w + far) + size * bend
-        bend = bend if self._order >= 0 else -bend
-        return mass, up + bend, down - bend, shift + bend
-
-
-def _log_mass(p: float, a: float, b: float) -> float:
-    """log ∫ exp(-φ), φ the exponent of log Y about its mode."""
-    if a * b == 0:
-        return _in_the_limit(p)[0] - float(np.log(abs(p))) / 2
-    z, w = np.sqrt(a) * np.sqrt(b), (a + b) / 2
-    fall = p * (np.arcsinh(p / z) - p / (w + z))
-    return float(log_kve(p, z, backend="cpu")) - fall + float(np.log(2))
-
-
-def _in_the_limit(v: float) -> tuple[float, float, float, float]:
-    """As `FixedOrder.look_up` at z = 0, where Y is gamma or inverse gamma of shape |v|."""
-    size = abs(v)
-    if size == 0:
-        return np.nan, np.nan, np.nan, np.nan
-    mass = float(special.gammaln(size)) + size - (size - 0.5) * float(np.log(size))
-    shift = float(special.digamma(size)) - float(np.log(size))
-    inverse = float(np.log(size / (size - 1))) if size > 1 else np.inf
-    return (mass, 0.0, inverse, shift) if v > 0 else (mass, inverse, 0.0, -shift)
 
 
 def posterior_on_host(joint: JointNormalMixture, X: np.ndarray) -> PosteriorMoments:

@@ -28,12 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from normix_expfam import gig_moments
 from normix_expfam.internal import Array, is_on_host, namespace_of, to_host, to_jax
 
 from ._dispersion import DenseDispersion
 from ._held import Held
 from ._joint import JointNormalMixture
+from ._law_on_host import moments
 from ._slice import Slice, free_coordinates
 from ._statistics import MixtureStatistics
 
@@ -55,10 +55,8 @@ class Frame(eqx.Module):
     @classmethod
     def at(cls, joint: JointNormalMixture, held: Held) -> "Frame":
         """About a model in the gauge with a dense dispersion."""
-        import scipy.linalg
-
         L = np.asarray(joint.dispersion.cholesky(), np.float64)
-        whitened = scipy.linalg.solve_triangular(L, np.asarray(joint.gamma, np.float64), lower=True)
+        whitened = np.linalg.solve(L, np.asarray(joint.gamma, np.float64))
         s = np.linalg.norm(whitened)
         axis = np.zeros_like(whitened)
         axis[-1] = np.copysign(1.0, whitened[-1])
@@ -110,13 +108,11 @@ class Frame(eqx.Module):
         self, u: Float[np.ndarray, " k"], statistics: MixtureStatistics
     ) -> Float[np.ndarray, " k"]:
         """∇ log f of a mean row at u, from the statistics of the E-step under that model."""
-        import scipy.linalg
-
         d = self.mu.shape[0]
         on_host = to_host(self)
         m, g, C, law = _split(on_host, u)
         slope = on_host.part.slope(u[-2:])
-        whiten = scipy.linalg.inv(np.asarray(self.K, np.float64))
+        whiten = np.linalg.inv(np.asarray(self.K, np.float64))
         n = np.asarray(statistics.n, np.float64)
         log_y, inverse_y, y, x, over_y, square = (
             np.asarray(part, np.float64) / n for part in statistics.parts
@@ -132,15 +128,14 @@ class Frame(eqx.Module):
         # mean of (x - m - g y)(x - m - g y)ᵀ/y
         mixed = np.outer(over_y, m) + np.outer(x, g) - np.outer(m, g)
         residual = square - mixed - mixed.T + inverse_y * np.outer(m, m) + y * np.outer(g, g)
-        inner = scipy.linalg.solve_triangular(C, residual, lower=True)
-        inner = scipy.linalg.solve_triangular(C, inner.T, lower=True)
-        on_C = scipy.linalg.solve_triangular(C, inner - np.eye(d), lower=True, trans="T")
+        inverse = np.linalg.inv(C)
+        inner = inverse @ residual @ inverse.T
+        on_C = inverse.T @ (inner - np.eye(d))
         on_C[np.diag_indices(d)] *= np.diagonal(C)
-        normal = scipy.linalg.cho_solve(
-            (C, True), np.stack([over_y - inverse_y * m - g, x - m - y * g], axis=1)
-        )
-        own = gig_moments(*law, backend="cpu")
-        on_law = np.stack([log_y - own.log_y, (own.y - y) / 2, (own.inverse_y - inverse_y) / 2])
+        apart = np.stack([over_y - inverse_y * m - g, x - m - y * g], axis=1)
+        normal = inverse.T @ (inverse @ apart)
+        own_log_y, own_inverse_y, own_y = moments(*(float(part) for part in law))
+        on_law = np.stack([log_y - own_log_y, (own_y - y) / 2, (own_inverse_y - inverse_y) / 2])
         # E Y or E 1/Y may be infinite on a boundary, along which a or b is 0
         moving = np.any(slope != 0, axis=1)
         last = on_law[moving] @ slope[moving]

@@ -52,6 +52,7 @@ from ._e_step_on_host import log_prob_on_host
 from ._frame import Frame
 from ._held import Held, count_free
 from ._joint import JointNormalMixture
+from ._law_on_host import moments as moments_on_host
 from ._m_step import maximise
 from ._moment_start import OneBlock, Rows, moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments
@@ -243,9 +244,9 @@ class NormalMixture(Unbatched):
     def without_skewness(self) -> Self:
         """The law with γ = 0 and the same Σ, Y and E X, or the same μ where E Y is infinite."""
         joint = self.joint
-        xp = namespace_of(joint.mu)
-        backend: Backend = "jax" if xp is jnp else "cpu"
-        mean = joint.mu + joint.gamma * gig_moments(*joint.subordinator_as_gig(), backend=backend).y
+        xp, law = namespace_of(joint.mu), joint.subordinator_as_gig()
+        y = gig_moments(*law).y if xp is jnp else moments_on_host(*law)[2]
+        mean = joint.mu + joint.gamma * y
         # where γ is 0 already, so is the shift, whatever E Y is
         mean = xp.where(joint.gamma == 0, joint.mu, mean)
         mu = xp.where(xp.all(xp.isfinite(mean)), mean, joint.mu)

@@ -11,7 +11,6 @@ from jaxtyping import ArrayLike
 from normix_expfam import GIGMember, gig_moments
 from normix_expfam.internal import (
     Array,
-    Backend,
     is_concrete,
     is_on_host,
     namespace_of,
@@ -23,6 +22,7 @@ from normix_expfam.internal import (
 from ._checks import vector
 from ._held import Held
 from ._joint import JointNormalMixture
+from ._law_on_host import moments
 
 Joint = TypeVar("Joint", bound=JointNormalMixture)
 
@@ -59,10 +59,9 @@ def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, Array
 
 def _of_order(joint: JointNormalMixture, order: Array) -> GIGMember:
     """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
-    xp = namespace_of(order)
-    backend: Backend = "jax" if xp is jnp else "cpu"
-    found = gig_moments(*joint.subordinator_as_gig(), backend=backend)
-    means = xp.stack([found.log_y, found.inverse_y, found.y])
+    xp, law = namespace_of(order), joint.subordinator_as_gig()
+    found = gig_moments(*law)[1:] if xp is jnp else moments(*law)
+    means = xp.stack(found)
     means = xp.where(xp.isfinite(means), means, 1.0)
     subordinator: GIGMember = type(joint)._fit_subordinator_of_order(means, order)[0]
     return subordinator

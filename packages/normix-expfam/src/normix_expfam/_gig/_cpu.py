@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
 
 from normix_bessel import log_kv, log_kv_moments
 from normix_expfam import _cpu_gamma
@@ -38,6 +37,8 @@ def log_partition(p: ArrayLike, a: ArrayLike, b: ArrayLike) -> np.ndarray:
 
 def moments(p: ArrayLike, a: ArrayLike, b: ArrayLike, *, only_value: bool = False) -> GIGMoments:
     """ψ, E log Y, E 1/Y, E Y, broadcast over p, a, b; the limits a = 0 and b = 0 included."""
+    from scipy import special
+
     p, a, b = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (p, a, b)))
     shape = p.shape
     p, a, b = p.ravel(), a.ravel(), b.ravel()
@@ -76,6 +77,8 @@ def covariance(p: float, a: float, b: float) -> np.ndarray:
 
 def _limit_covariance(alpha: float, rate: float, *, mirrored: bool) -> np.ndarray:
     """Of (log X, 1/X, X) for X ~ Gamma(alpha, rate), or with 1/X for X."""
+    from scipy import special
+
     first = alpha - 1
     exists = first > 0
     log_inverse = -rate / first**2 if exists else -np.inf
@@ -150,6 +153,8 @@ def solve_gaps(y: float, inverse_y: float, lower: float, upper: float) -> Soluti
         du, df, dg = kv.mean - np.array([centred - np.log(y0), f, g])
         value = float(kv.log_mass) + up * f + down * g
         return value, np.array([du, -up * (du + df), -down * (dg - du)])
+
+    from scipy import optimize
 
     x = np.array([0.0, -np.log(2 * log_mean), -np.log(2 * log_mean)])
     for _ in range(_RESTARTS):
