@@ -4,7 +4,7 @@ A formula that is written over `xp` takes either, by the array API that both fol
 engine runs on models whose fields are arrays of NumPy: it starts no XLA program.
 """
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,6 @@ else:
         """An array of JAX or of NumPy, for annotations."""
 
 
-Tree = TypeVar("Tree")
-
-
 def is_on_host(value: Any) -> bool:
     """Whether a value is an array or a number of NumPy."""
     return isinstance(value, np.ndarray | np.generic)
@@ -35,10 +32,9 @@ def namespace_of(value: Any) -> Any:
     return np if is_on_host(value) else jnp
 
 
-def to_host(tree: Tree) -> Tree:
+def to_host(tree: Any) -> Any:
     """The same with arrays of NumPy, floating-point ones in float64."""
-    moved: Tree = jax.tree.map(_on_host, tree)
-    return moved
+    return jax.tree.map(_on_host, tree)
 
 
 def _on_host(leaf: Any) -> Any:
@@ -48,7 +44,7 @@ def _on_host(leaf: Any) -> Any:
     return (array.astype(np.float64) if floating else array)[()]
 
 
-def to_jax(tree: Tree, dtype: Any) -> Tree:
+def to_jax(tree: Any, dtype: Any) -> Any:
     """The same with arrays of JAX, floating-point ones of this dtype."""
 
     def moved(leaf: Any) -> Any:
@@ -56,5 +52,4 @@ def to_jax(tree: Tree, dtype: Any) -> Tree:
         floating = np.issubdtype(array.dtype, np.floating)
         return jax.device_put(array.astype(dtype) if floating else array)
 
-    found: Tree = jax.tree.map(moved, tree)
-    return found
+    return jax.tree.map(moved, tree)

@@ -51,9 +51,9 @@ class HostRows(Rows):
     def n_observations(self) -> int | float:
         return len(self.X) if self.weights is None else float(self.total)
 
-    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _blocks(self) -> Iterator[tuple[Any, Any]]:
         for rows in blocks(*self.X.shape):
-            block = np.asarray(self.X[rows], np.float64)
+            block: Any = np.asarray(self.X[rows], np.float64)
             if self.in_units is not None:
                 block = self.in_units.standardise(block)
             yield block, np.ones(len(block)) if self.weights is None else self.weights[rows]
@@ -72,26 +72,30 @@ class HostRows(Rows):
             found = jax.tree.map(combine, found, other)
         return found
 
-    def middle(self) -> np.ndarray:
-        weights = np.ones(len(self.X)) if self.weights is None else self.weights
-        columns = [middle_of_columns(self.X[:, j : j + 1], weights) for j in range(self.dimension)]
-        middle = np.concatenate(columns).astype(np.float64)
+    def middle(self) -> Any:
+        X: Any = self.X
+        weights: Any = np.ones(len(self.X)) if self.weights is None else self.weights
+        columns = [middle_of_columns(X[:, j : j + 1], weights) for j in range(self.dimension)]
+        middle: Any = np.concatenate(columns).astype(np.float64)
         return middle if self.in_units is None else self.in_units.standardise(middle[None, :])[0]
 
-    def scatter_factor(self, centre: Any) -> np.ndarray:
-        R = np.zeros((0, self.dimension))
+    def scatter_factor(self, centre: Any) -> Any:
+        R: Any = np.zeros((0, self.dimension))
         for block, weights in self._blocks():
             share = np.sqrt(weights / self.total)
             R = np.linalg.qr(np.concatenate([R, (block - centre) * share[:, None]]), mode="r")
         return R.T * np.where(np.diagonal(R) < 0, -1.0, 1.0)
 
     def units(self) -> Units:
-        return units_of_columns(self.X, self.weights)
+        X: Any = self.X
+        weights: Any = self.weights
+        return units_of_columns(X, weights)
 
     def standardised(self, units: Units) -> Self:
         if self.X.size * 8 > _COPIED:
             return type(self)(self.X, self.weights, units, self.result_dtype)
-        whole = units.standardise(np.asarray(self.X, np.float64))
+        X: Any = np.asarray(self.X, np.float64)
+        whole: Any = units.standardise(X)
         return type(self)(whole, self.weights, None, self.result_dtype)
 
     def in_jax(self) -> DenseRows:

@@ -272,7 +272,8 @@ class _Standard:
 
     def factor(self) -> np.ndarray:
         """R of a QR decomposition."""
-        R = np.zeros((0, self._shape[1]), self._values.dtype)
+        R: Any = np.zeros((0, self._shape[1]), self._values.dtype)
         for rows in self._pieces:
             R = np.linalg.qr(np.concatenate([R, self._piece(rows)]), mode="r")
-        return R
+        factor: np.ndarray = R
+        return factor

@@ -128,14 +128,13 @@ def _unit(x: Array) -> Array:
 _SMALL = 64  # columns up to which SciPy's BLAS would take longer to import than it saves
 
 
-def whiten_on_host(L: np.ndarray, x: np.ndarray) -> np.ndarray:
+def whiten_on_host(L: Any, x: Any) -> Any:
     """L⁻¹ of every row of x, shape (n, d), by BLAS."""
     if len(L) <= _SMALL:
         return x @ np.linalg.inv(L).T
     from scipy.linalg.blas import dtrsm
 
-    z: np.ndarray = dtrsm(1.0, L, x.T, lower=1)
-    return z.T
+    return dtrsm(1.0, L, x.T, lower=1).T
 
 
 @final

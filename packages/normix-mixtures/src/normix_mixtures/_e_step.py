@@ -1,6 +1,6 @@
 """The E-step: the density of rows, Y given each of them, and the sums over them that EM needs."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -112,7 +112,7 @@ def expect_rows(
         total = found if total is None else jax.tree.map(np.add, total, found)
     assert total is not None
     sums = total.statistics
-    about = np.zeros(X.shape[1]) if origin is None else origin
+    about: Any = np.zeros(X.shape[1]) if origin is None else origin
     total = total._replace(statistics=MixtureStatistics(about, sums.n, *sums.parts))
     return total if is_on_host(joint.mu) else to_jax(total, joint.mu.dtype)
 

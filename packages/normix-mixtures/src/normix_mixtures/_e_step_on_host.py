@@ -5,6 +5,7 @@ of one variable, of which `normix_bessel` makes a table once per E-step.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,8 @@ class RowsGiven:
 
     def __init__(self, joint: JointNormalMixture) -> None:
         self._factor = float(1 / mode_of_log(*joint.subordinator_as_gig()))
-        joint = joint.rescaled_subordinator(np.float64(self._factor))
+        factor: Any = np.float64(self._factor)
+        joint = joint.rescaled_subordinator(factor)
         p, a, b = (float(value) for value in joint.subordinator_as_gig())
         self.joint = joint
         skew = np.asarray(joint.dispersion.whiten(joint.gamma[None, :])[0])
@@ -43,7 +45,7 @@ class RowsGiven:
         )
         self._table = Table(float(self._of.order))
 
-    def moments(self, X: np.ndarray) -> PosteriorMoments:
+    def moments(self, X: Any) -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each of a block of rows, in the scale of Y as it was given."""
         of = self._of
         with np.errstate(all="ignore"):
@@ -63,7 +65,7 @@ class RowsGiven:
             log_y, inverse_y, y = log_y - np.log(scale), inverse_y * scale, y / scale
         return PosteriorMoments(log_prob, log_y, inverse_y, y)
 
-    def _components(self, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _components(self, centred: Any) -> tuple[Any, Any]:
         """Of whitened rows the component along L⁻¹γ, and the square of the rest."""
         z = self.joint.dispersion.whiten(centred)
         s = self._of.s
@@ -74,7 +76,7 @@ class RowsGiven:
         square = np.einsum("ij,ij->i", z, z)
         return along, np.maximum(square - along * along, 0.0)
 
-    def _look_up(self, B: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _look_up(self, B: Any) -> tuple[Any, ...]:
         A, v = self._of.rate, self._of.order
         inside = (A > 0) & (B > 0)
         if inside.all():
@@ -88,14 +90,15 @@ class RowsGiven:
         return found
 
 
-def posterior_on_host(joint: JointNormalMixture, X: np.ndarray) -> PosteriorMoments:
+def posterior_on_host(joint: JointNormalMixture, X: Any) -> PosteriorMoments:
     """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density."""
     given = RowsGiven(joint)
     parts = [given.moments(X[rows]) for rows in blocks(*X.shape)]
-    return PosteriorMoments(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    whole: Any = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return PosteriorMoments(*whole)
 
 
-def log_prob_on_host(joint: JointNormalMixture, X: np.ndarray) -> np.ndarray:
+def log_prob_on_host(joint: JointNormalMixture, X: Any) -> Any:
     """log f of every row of X, shape (n, d); -inf at ±inf."""
     given = RowsGiven(joint)
     found = np.empty(len(X))

@@ -66,7 +66,7 @@ class Frame(eqx.Module):
         mirror = mirror / length if length > 0 else axis
         K = L - 2 * np.outer(L @ mirror, mirror)
         K[:, -1] *= -axis[-1] * np.hypot(1, s)
-        shared = K, s / np.hypot(1, s), 1 / (1 + s * s)
+        shared: Any = K, s / np.hypot(1, s), 1 / (1 + s * s)
         parts = shared if is_on_host(joint.mu) else to_jax(shared, joint.mu.dtype)
         return cls(Slice.through(joint, held), held, joint.mu, *parts)
 
@@ -95,7 +95,7 @@ class Frame(eqx.Module):
             curvature[d : 2 * d] = flat
         return curvature
 
-    def moved(self, like: Joint, u: Float[Array | np.ndarray, " k"]) -> Joint:
+    def moved(self, like: Joint, u: Any) -> Joint:
         """The model at u, of the family of `like`."""
         moved: Joint = (
             _moved(self, like, u)
@@ -104,9 +104,7 @@ class Frame(eqx.Module):
         )
         return moved
 
-    def gradient(
-        self, u: Float[np.ndarray, " k"], statistics: MixtureStatistics
-    ) -> Float[np.ndarray, " k"]:
+    def gradient(self, u: Any, statistics: MixtureStatistics) -> Float[np.ndarray, " k"]:
         """∇ log f of a mean row at u, from the statistics of the E-step under that model."""
         d = self.mu.shape[0]
         on_host = to_host(self)
@@ -134,7 +132,7 @@ class Frame(eqx.Module):
         on_C[np.diag_indices(d)] *= np.diagonal(C)
         apart = np.stack([over_y - inverse_y * m - g, x - m - y * g], axis=1)
         normal = inverse.T @ (inverse @ apart)
-        own_log_y, own_inverse_y, own_y = moments(*(float(part) for part in law))
+        own_log_y, own_inverse_y, own_y = moments(*law)
         on_law = np.stack([log_y - own_log_y, (own_y - y) / 2, (own_inverse_y - inverse_y) / 2])
         # E Y or E 1/Y may be infinite on a boundary, along which a or b is 0
         moving = np.any(slope != 0, axis=1)

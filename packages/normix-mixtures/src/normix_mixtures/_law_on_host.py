@@ -1,6 +1,7 @@
 """Integrals of GIG(p, a, b) in NumPy: for one distribution, and for many of one order."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,7 @@ class Table:
         return _about_the_mode(self._order, z, look_up(self._table, z, np))
 
 
-def _about_the_mode(
-    v: float, z: np.ndarray, found: tuple[np.ndarray, ...]
-) -> tuple[np.ndarray, ...]:
+def _about_the_mode(v: float, z: np.ndarray, found: Any) -> tuple[np.ndarray, ...]:
     """What `normix_bessel` has about the mode of an order of size 1, at a smaller order."""
     mass, up, down, shift = found
     size = abs(v)
@@ -61,8 +60,9 @@ def in_the_limit(v: float) -> tuple[float, float, float, float]:
     return (mass, 0.0, inverse, shift) if v > 0 else (mass, inverse, 0.0, -shift)
 
 
-def moments(p: float, a: float, b: float) -> tuple[float, float, float]:
+def moments(p: Any, a: Any, b: Any) -> tuple[float, float, float]:
     """E log Y, E 1/Y and E Y."""
+    p, a, b = float(p), float(a), float(b)
     y0 = float(mode_of_log(*np.array([p, a, b])))
     if a * b == 0:
         _, up, down, shift = in_the_limit(p)

@@ -331,7 +331,8 @@ class NormalMixture(Unbatched):
     def _log_prob_of(self, method: str, x: ArrayLike) -> Float[Array, "*batch"]:
         owner = f"{type(self).__name__}.{method}"
         if is_on_host(self.mu):
-            return log_prob_on_host(self.joint, np.asarray(x, np.float64))
+            on_host: Array = log_prob_on_host(self.joint, np.asarray(x, np.float64))
+            return on_host
         flat, shape = rows(owner, x, self.dimension, self.mu.dtype)
         return log_prob_of_rows(self.joint, flat).reshape(shape)
 
@@ -488,11 +489,11 @@ class NormalMixture(Unbatched):
                 are linearly dependent, weights that do not fit, or spread <= 0.
         """
         owner = f"{cls.__name__}.default_init"
-        X = check_observations(owner, X)
-        weights = check_weights(owner, weights, X)
-        given = None if spread is None else _spread(owner, spread).astype(X.dtype)
-        w = jnp.ones_like(X[:, 0]) if weights is None else weights
-        return cls.default_start(OneBlock(X, w), given)
+        rows = check_observations(owner, X)
+        w = check_weights(owner, weights, rows)
+        given = None if spread is None else _spread(owner, spread).astype(rows.dtype)
+        w = jnp.ones_like(rows[:, 0]) if w is None else w
+        return cls.default_start(OneBlock(rows, w), given)
 
     @classmethod
     def default_start(cls, rows: Rows, spread: Array | None = None) -> Self:
@@ -555,8 +556,8 @@ class NormalMixture(Unbatched):
         owner = f"{type(self).__name__}.statistics"
         X = finite_rows(owner, X, self.dimension, self.mu.dtype)
         found = posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
-        weights = check_weights(owner, weights, X)
-        return MixtureStatistics.from_rows(X, found, weights, self.mu)
+        w = check_weights(owner, weights, X)
+        return MixtureStatistics.from_rows(X, found, w, self.mu)
 
     def m_step(
         self,

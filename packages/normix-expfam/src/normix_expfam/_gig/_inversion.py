@@ -259,7 +259,7 @@ def solve_gig(
 
 
 def solve_gig_on_host(
-    eta: np.ndarray, start: tuple[Any, Any, Any] | None = None, *, max_steps: int = 100
+    eta: Any, start: tuple[Any, Any, Any] | None = None, *, max_steps: int = 100
 ) -> GIGSolution:
     """`solve_gig` in NumPy, float64: the same steps, with nothing compiled."""
     with np.errstate(all="ignore"):
@@ -316,7 +316,7 @@ def solve_target(
     elif interior:
         p, a, b, good, count = _newton(max_steps, gaps, (p0, a0, b0))
     else:
-        p, a, b, good, count = p0, a0, b0, np.asarray(True), np.asarray(0)
+        p, a, b, good, count = p0, a0, b0, xp.asarray(True), xp.asarray(0)
     a, b = a / s, b * s
     w = xp.where(degenerate, 0.5 / xp.maximum(log_mean, noise), 1.0)
     cases = (

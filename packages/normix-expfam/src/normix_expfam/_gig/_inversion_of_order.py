@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from normix_bessel import log_kv_moments
 from normix_expfam._arrays import Array, namespace_of
@@ -37,6 +38,11 @@ def solve_gig_of_order(p: Array, inverse_y: Array, y: Array) -> GIGSolution:
     Returns:
         `GIGSolution`; on INFEASIBLE the parameters are nan.
     """
+    with np.errstate(all="ignore"):
+        return _solve(p, inverse_y, y)
+
+
+def _solve(p: Any, inverse_y: Any, y: Any) -> GIGSolution:
     xp = namespace_of(y)
     heavy = (y == xp.inf) & (p < 0)
     y = xp.where(heavy, 2 / inverse_y, y)
@@ -80,7 +86,7 @@ def _log_spread(p: Any, log_omega: Any) -> tuple[Any, Any]:
     xp = namespace_of(log_omega)
     omega = xp.exp(log_omega)
     kv = log_kv_moments(p, omega, backend="jax" if xp is jnp else "cpu")
-    (u, f, g), cov = (kv.mean[i] for i in range(3)), kv.cov
+    (u, f, g), cov = (kv.mean[i] for i in range(3)), xp.asarray(kv.cov)
     spread = f + g + (u + f) * (g - u)
     up_up = cov[0, 0] + 2 * cov[0, 1] + cov[1, 1]
     down_down = cov[0, 0] - 2 * cov[0, 2] + cov[2, 2]

@@ -73,11 +73,11 @@ class Memory(NamedTuple):
         return self._replace(pushes=namespace_of(self.even).where(dropped, 0, self.pushes))
 
 
-def put(array: Array, place: Array, value: Array) -> Array:
+def put(array: Array, place: Array, value: Any) -> Array:
     """The array with another value at a place of its first axis."""
     if not is_on_host(array):
         return array.at[place].set(value)
-    changed = np.array(array)
+    changed: Any = np.array(array)
     changed[place] = value
     return changed
 
@@ -95,7 +95,8 @@ def _raveled(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
         back = [part.reshape(shape)[()] for part, shape in zip(parts, shapes, strict=True)]
         return jax.tree.unflatten(structure, back)
 
-    return np.concatenate([np.ravel(leaf) for leaf in leaves]), unravel
+    vector: Any = np.concatenate([np.ravel(leaf) for leaf in leaves])
+    return vector, unravel
 
 
 def _finite(lengths: Float[Array, " r"]) -> Float[Array, " r"]:

@@ -273,7 +273,7 @@ class BatchEMFitter(eqx.Module):
     ) -> State:
         tol = np.inf if self.convergence == "likelihood" else self.tol
         gain_tol = np.inf if self.convergence == "parameters" else self.gain_tol
-        shared = np.float64(tol), np.float64(gain_tol)
+        shared: Any = np.float64(tol), np.float64(gain_tol)
         if not is_on_host(of_interest):
             shared = to_jax(shared, data.dtype)
         rules = Rules(*shared, of_interest, self.acceleration)
@@ -316,7 +316,7 @@ def _not_below_normal(state: State, data: Rows, plan: Plan, normal: NormalRefere
         param_changes=put(state.param_changes, state.taken, np.asarray(change)),
         taken=state.taken + 1,
         evaluated=state.evaluated + 1,
-        status=np.int32(Status.CONVERGED),
+        status=namespace_of(state.status).int32(Status.CONVERGED),
     )
 
 

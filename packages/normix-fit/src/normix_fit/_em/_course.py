@@ -95,14 +95,14 @@ class Course:
         status = int(self.state.status)
         open_ended = (Status.RUNNING, Status.CONVERGED, Status.SOLVER_STALLED)
         if status in open_ended and self._is_collapsed():
-            self.state = self.state._replace(status=self._code(Status.SINGULAR_DISPERSION))
+            self.state = self.state._replace(status=self._number(Status.SINGULAR_DISPERSION))
             self.over = True
 
     def finished(self) -> State:
         """The state with whole histories, and a place more."""
         room = np.zeros(1)
         count = int(self.state.taken)
-        parts = [
+        parts: list[Any] = [
             np.concatenate([*past, np.asarray(now)[:count], room])
             for past, now in (
                 (self._likelihoods, self.state.log_likelihoods),
@@ -112,7 +112,7 @@ class Course:
         log_likelihoods, param_changes = parts
         return self.state._replace(
             log_likelihoods=log_likelihoods, param_changes=param_changes,
-            taken=np.int32(self.taken), evaluated=np.int32(self.evaluated),
+            taken=self._number(self.taken), evaluated=self._number(self.evaluated),
         )  # fmt: skip
 
     def _keep(self, log_likelihoods: np.ndarray, param_changes: np.ndarray) -> None:
@@ -138,8 +138,8 @@ class Course:
         left = second * ratio / (1 - ratio) / max(float(self._rules.gain_tol), self._rounding)
         return bool(left > 1 and _GLANCE * np.log(left) > -_PATIENCE * np.log(ratio))
 
-    def _code(self, status: Status) -> Any:
-        return namespace_of(self.state.status).int32(status)
+    def _number(self, value: int) -> Any:
+        return namespace_of(self.state.status).int32(value)
 
     @property
     def _rounding(self) -> float:
@@ -214,10 +214,10 @@ class Course:
         self._seen = []
         little = gain <= max(_WORTH * float(self._rules.gain_tol), self._rounding)
         if spent < most and (little or not self._is_short()):
-            self.state = self.state._replace(status=self._code(Status.CONVERGED))
+            self.state = self.state._replace(status=self._number(Status.CONVERGED))
             self.over = True
         else:
-            self.state = self.state._replace(status=self._code(Status.RUNNING))
+            self.state = self.state._replace(status=self._number(Status.RUNNING))
             self.over = total >= self._most
 
 

@@ -236,7 +236,7 @@ def _goes_on(state: State, limit: Array) -> Array:
     return (state.status == int(Status.RUNNING)) & (state.evaluated < limit) & room
 
 
-def loop_on_host(state: State, rows: Rows, limit: Array, plan: Plan, rules: Rules) -> State:
+def loop_on_host(state: State, rows: Rows, limit: Any, plan: Plan, rules: Rules) -> State:
     """Iterate in NumPy until done, at the limit of evaluations, or without room."""
     while bool(_goes_on(state, limit)):
         state = step(state, rows, plan, rules, on_device=False)
@@ -272,7 +272,7 @@ def advance(
     on_device = plan.on_device and rows.on_device
     if len(states) == 1 or not on_device or jax.default_backend() == "cpu":
         loop = compiled(loop_on_device) if on_device else loop_on_host
-        number = jnp.int32 if on_device else np.int32
+        number: Any = jnp.int32 if on_device else np.int32
         pairs = zip(states, limits, strict=True)
         return [loop(state, rows, number(limit), plan, rules) for state, limit in pairs]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)

@@ -31,7 +31,7 @@ def default_starts(family: type[NormalMixture], rows: Rows, n_starts: int) -> li
     starts = [family.default_start(rows)]
     for number, spread in enumerate(np.geomspace(*_SPREADS, n_starts - 1)):
         xp = rows.namespace
-        given = np.float64(spread) if xp is np else jnp.asarray(spread, rows.dtype)
+        given: Any = np.float64(spread) if xp is np else jnp.asarray(spread, rows.dtype)
         start = family.default_start(rows, given)
         if family.shape_parameter == "p":
             start = start.with_fixed(p=_ORDERS[number % len(_ORDERS)])

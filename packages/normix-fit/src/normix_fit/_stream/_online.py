@@ -130,13 +130,12 @@ class OnlineEMFitter(eqx.Module):
         rows = as_float(rows).astype(dtype)
         require(rows.ndim == 2 and rows.shape[1] == d, owner, "rows", f"have shape (n, {d})",
                 rows.shape, "pass observations in rows; x[None, :] for one")  # fmt: skip
-        weights = check_weights(owner, weights, rows)
-        if weights is None:
-            weights = jnp.ones_like(rows, shape=rows.shape[:1])
+        w = check_weights(owner, weights, rows)
+        w = jnp.ones_like(rows, shape=rows.shape[:1]) if w is None else w
         if rows.shape[0] == 0:
             return eqx.tree_at(lambda s: s.log_likelihood, state, jnp.zeros((), dtype))
         with compile_spans():
-            return update_state(state, DenseRows(rows, weights), self.settings(d, dtype))
+            return update_state(state, DenseRows(rows, w), self.settings(d, dtype))
 
     def model(self, state: OnlineState) -> NormalMixture:
         """The fitted model: the last one, or with `averaging` that of the averaged statistics."""
