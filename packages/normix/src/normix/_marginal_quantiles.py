@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit, ndtr
 
 from normix_mixtures import NormalMixture
 
@@ -44,7 +43,9 @@ class Marginal:
 
         The error is one of rounding unless a heavy tail and a strong skewness meet.
         """
-        target = logit(np.asarray(q, np.float64))
+        from scipy.special import logit
+
+        target = np.asarray(logit(np.asarray(q, np.float64)))
         with np.errstate(over="ignore"):  # what is beyond every number is in no tail
             return self._at(self._solve(target))
 
@@ -76,6 +77,8 @@ class Marginal:
 
     def _log_odds(self, t: _Floats) -> tuple[_Floats, _Floats]:
         """log P(X <= x) / P(X > x) at the x of t, and its slope in t."""
+        from scipy.special import ndtr
+
         x = (self._at(t)[:, None] - self.mu) / self.sigma
         g = self.gamma / self.sigma
         half = (self.log_y[1] - self.log_y[0]) / 2
@@ -120,6 +123,8 @@ def _normal_density(z: _Floats) -> _Floats:
 
 
 def _integral_of_ndtr(z: _Floats) -> _Floats:
+    from scipy.special import ndtr
+
     return np.asarray(z * ndtr(z) + _normal_density(z))
 
 
