@@ -22,10 +22,10 @@ import pytest
 
 import normix
 import normix_fit
-from normix import cli, datasets
+from normix import _command, cli, datasets
 from normix._interrupt import uninterrupted
 from normix.io import load_columns
-from normix_fit import FAMILIES, EMResult, Status
+from normix_fit import FAMILIES, BatchEMFitter, EMResult, Status
 
 _ROWS = "\n".join(f"{i},{i * i % 7},{(5 * i) % 11}" for i in range(20))
 _GOOD = f"a,b,c\n{_ROWS}\n"
@@ -519,19 +519,117 @@ def test_output_needs_no_unicode():
     _assert_one_sentence(done.stderr, ["no such file"])
 
 
-def test_what_is_wrong_is_found_without_loading_jax():
-    code = """
-import sys
+_WITHOUT_JAX = """
+import json, sys
 from normix import cli
-for arguments in (["--version"], ["datasets"], ["fit", "absent.csv"], ["fit", "--tol", "x"], []):
-    cli.main(arguments)
-heavy = {"jax", "matplotlib", "rich", "scipy"} & set(sys.modules)
-assert not heavy, heavy
+
+for arguments, code in json.loads(sys.argv[1]):
+    assert cli.main(arguments) == code, arguments
+    loaded = {"jax", "matplotlib", "pandas", "rich", "scipy"} & set(sys.modules)
+    assert not loaded, (arguments, loaded)
+    if arguments != ["--version"]:
+        assert "importlib.metadata" not in sys.modules, arguments
 import normix
 assert "numpy" in sys.modules and "jax" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+# Whether columns are linearly dependent is found out by normix_mixtures, which takes JAX to import.
+_FOUND_BY_JAX = {"dependent.csv"}
+
+
+def test_what_is_wrong_is_found_without_loading_jax(tmp_path):
+    good = tmp_path / "good.csv"
+    good.write_text(_GOOD)
+    cases = [
+        *(([*arguments], 0) for arguments in (["--help"], ["fit", "--help"], ["datasets"])),
+        *(
+            (["fit", *arguments], 2)
+            for arguments in (
+                ["absent.csv"],
+                ["--tol", "x"],
+                ["--max-iter", "0"],
+                ["--family", "cauchy"],
+                ["--frobnicate"],
+                [str(good), "--out", str(good)],
+                [str(good), "--out", str(good / "out")],
+            )
+        ),
+        ([], 2),
+        (["frobnicate"], 2),
+    ]
+    for name, content, _ in _BAD_FILES:
+        if name in _FOUND_BY_JAX:
+            continue
+        path = tmp_path / name
+        if content is None:
+            path.mkdir()
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        cases.append((["fit", str(path)], 2))
+    cases.append((["--version"], 0))
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_JAX, json.dumps(cases)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_families_and_defaults_are_those_of_the_fitter():
+    assert {name: cls.__name__ for name, cls in FAMILIES.items()} == _command._FAMILIES
+    assert list(_command._FAMILIES) == list(FAMILIES)
+    assert BatchEMFitter.max_iter == _command._MAX_ITER
+    assert BatchEMFitter.tol == _command._TOL
+
+
+_PROGRAMS = """
+import sys
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+from normix import _command
+from normix._table import Sample
+from normix_fit import FAMILIES, EMResult, Status, rank
+
+families = tuple(FAMILIES)
+results = {
+    name: EMResult(
+        model=FAMILIES[name].from_moments(jnp.ones(2), jnp.eye(2), spread=0.5),
+        status=Status.CONVERGED, n_iter=7, log_likelihood=-float(i),
+        log_likelihoods=np.zeros(8), param_changes=np.zeros(7), elapsed=0.25, n_observations=40,
+    )
+    for i, name in enumerate(families)
+}
+for result in results.values():  # what every fit computes, before there is anything to report
+    result.model.joint.subordinator_as_gig(), result.comparable, result.n_parameters
+compiled = []
+
+def listen(event, *_, fun_name=None, **__):
+    if event.endswith("backend_compile_duration"):
+        compiled.append(fun_name)
+
+jax.monitoring.register_event_duration_secs_listener(listen)
+data = Sample(np.random.default_rng(0).standard_normal((40, 2)), ("a", "b"), "noise")
+for best in families:
+    out = _command.Path(sys.argv[1]) / best
+    out.mkdir()
+    assert _command._account(data, results, best, out) == 0
+assert not compiled, compiled
+"""
+
+
+def test_a_report_with_its_files_compiles_nothing(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAMS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(tmp_path.glob("*/qq.png"))) == len(FAMILIES)
 
 
 def test_a_platform_that_is_not_there_is_one_sentence_and_exit_code_2():
@@ -541,7 +639,7 @@ def test_a_platform_that_is_not_there_is_one_sentence_and_exit_code_2():
 
 
 def test_a_setting_that_jax_refuses_is_one_sentence_and_exit_code_2():
-    done = _run("fit", "--help", JAX_ENABLE_X64="perhaps")
+    done = _run("fit", JAX_ENABLE_X64="perhaps")
     assert (done.returncode, done.stdout) == (2, "")
     _assert_one_sentence(done.stderr, ["JAX cannot start", "perhaps"])
 

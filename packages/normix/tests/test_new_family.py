@@ -149,7 +149,7 @@ def test_models_are_saved_and_loaded(law, tmp_path):
 
 
 def test_the_command_lists_and_reports_it(result):
-    assert "laplace: Laplace" in _command._families_and_defaults()
+    assert "laplace: Laplace" in _command._describe_families()
     data = _table.Sample(X, ("a", "b"), "three rows")
     console = _console.console_on(io.StringIO())
     with console.capture() as captured:

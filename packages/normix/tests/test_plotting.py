@@ -7,8 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from normix._marginal_quantiles import marginals
 from normix.plotting import _grid, _positions, qq_plot
-from normix_mixtures import NormalInverseGaussian
+from normix_mixtures import (
+    GeneralizedHyperbolic,
+    NormalInverseGamma,
+    NormalInverseGaussian,
+    VarianceGamma,
+)
 
 
 def _model(d: int):
@@ -50,6 +56,33 @@ def test_points_pair_order_statistics_with_quantiles_of_the_marginal(picture):
     exact = np.asarray(law.ppf((ranks + 0.5) / 300))
     np.testing.assert_allclose(x, exact, rtol=0, atol=1e-3 * np.ptp(exact))
     np.testing.assert_array_equal(*diagonal.get_data())
+
+
+_SHAPES = [
+    (GeneralizedHyperbolic, {"p": -0.7, "a": 1.2, "b": 0.4}),
+    (GeneralizedHyperbolic, {"p": 0.3, "a": 1e6, "b": 1e6}),
+    (NormalInverseGaussian, {"mu_ig": 1.0, "lam": 0.3}),
+    (VarianceGamma, {"alpha": 0.2, "beta": 0.7}),
+    (VarianceGamma, {"alpha": 3.0, "beta": 0.7}),
+    (NormalInverseGamma, {"alpha": 0.6, "beta": 0.7}),
+    (NormalInverseGamma, {"alpha": 3.6, "beta": 0.7}),
+]
+
+
+@pytest.mark.parametrize(
+    ("gamma", "tolerance"),
+    [((0.0, 0.0), 1e-7), ((0.5, -1.0), 1e-3), ((8.0, -30.0), 1e-3)],
+    ids=["symmetric", "skewed", "very skewed"],
+)
+def test_quantiles_on_the_host_are_those_of_the_marginals(gamma, tolerance):
+    q = 1 / (1 + np.exp(-np.linspace(-14, 14, 65)))
+    mu, factor = np.array([0.1, -2.0]), np.array([[1.0, 0.0], [0.3, 2.0]])
+    for family, shape in _SHAPES:
+        model = family.from_classical(mu, np.array(gamma), L_Sigma=factor, **shape)
+        for j, law in enumerate(marginals(model, [0, 1])):
+            exact = np.asarray(model.project(np.eye(2)[j]).ppf(q))
+            error = np.max(np.abs(law.ppf(q) - exact)) / np.ptp(exact)
+            assert error < tolerance, (family, shape, j)
 
 
 def test_the_png_is_one(picture):

@@ -47,7 +47,7 @@ def test_everyday_names_come_from_the_packages():
     for package in _ROOFS.values():
         module = importlib.import_module(package)
         exported.update({name: getattr(module, name) for name in module.__all__})
-    own = {"__version__", "datasets", "load", "save"}
+    own = {"__version__", "datasets", "load", "save", "use_compilation_cache"}
     for name in set(normix.__all__) - own:
         assert getattr(normix, name) is exported[name]
     assert own <= set(normix.__all__)

@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from normix._table import (
+    Sample,
     Table,
     TableError,
     _kind,
+    check_independence,
     check_sample,
     parse_table,
     read_table,
@@ -346,13 +348,19 @@ def _sample(values: np.ndarray) -> Table:
     return Table("t.csv", np.asarray(values, dtype=float), columns, None, None, has_header=True)
 
 
+def _check(values: np.ndarray) -> None:
+    table = _sample(values)
+    check_sample(table)
+    check_independence(Sample(table.values, table.columns, ""), table.source)
+
+
 _noise = np.random.default_rng(0).standard_normal((50, 3))
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-4, 1.0, 1e300])
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_a_proper_sample_passes_in_any_unit(scale, shift):
-    check_sample(_sample((_noise + shift) * scale))
+    _check((_noise + shift) * scale)
 
 
 @pytest.mark.parametrize("n", [40, 3000])
@@ -364,7 +372,7 @@ def test_a_sample_that_passes_is_one_that_is_fitted(n):
     for size in 10.0 ** np.arange(-9, -4.9, 0.5):
         values = np.stack([first, first + size * noise], axis=1)
         try:
-            check_sample(_sample(values))
+            _check(values)
         except TableError as error:
             assert "column 'b'" in str(error)  # noqa: PT017
             with pytest.raises(ValueError, match="got column 1 as a linear combination"):
@@ -389,6 +397,6 @@ def test_a_sample_that_passes_is_one_that_is_fitted(n):
 )
 def test_a_sample_that_cannot_be_fitted_is_refused(values, parts):
     with pytest.raises(TableError) as caught:
-        check_sample(_sample(values))
+        _check(values)
     for part in ["t.csv", *parts]:
         assert part in str(caught.value)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
 
     from . import datasets
+    from ._compilation_cache import use_compilation_cache
     from .io import load, save
 
     __version__: str
@@ -66,10 +67,14 @@ __all__ = [
     "load",
     "log_kv",
     "save",
+    "use_compilation_cache",
 ]
 
 _MODULES = ("datasets", "bessel", "families", "mixtures", "fitting", "io", "plotting")
-_HOMES = ("normix_bessel", "normix_expfam", "normix_mixtures", "normix_fit", "normix.io")
+_HOMES = (
+    "normix._compilation_cache",
+    *("normix_bessel", "normix_expfam", "normix_mixtures", "normix_fit", "normix.io"),
+)
 
 
 def __getattr__(name: str) -> Any:

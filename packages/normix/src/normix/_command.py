@@ -2,10 +2,12 @@
 
 Standard output carries the report and standard error every complaint, one sentence each. Colours
 and the progress bar appear on a terminal only. Models, picture and summary are on disk before
-anything is printed. JAX is loaded once the input has been found right.
+anything is printed. JAX is loaded once the input has been found right; only the last test of a
+table, for linear dependence, comes with the packages that need JAX.
 """
 
 import argparse
+import errno
 import io
 import math
 import os
@@ -20,12 +22,31 @@ from . import datasets
 from ._console import complain, console_on, progress_bar, put
 from ._files import checked_target, write_together
 from ._interrupt import uninterrupted
-from ._table import MissingTableError, Sample, Table, TableError, check_sample, read_table
+from ._table import (
+    MissingTableError,
+    Sample,
+    Table,
+    TableError,
+    check_independence,
+    check_sample,
+    read_table,
+)
 
 if TYPE_CHECKING:
     from normix_fit import EMResult
 
 _DEFAULT_DATA: Final = "ecb_fx"
+
+# As in normix_mixtures and BatchEMFitter, which take JAX to import; a test compares them.
+_FAMILIES: Final = {
+    "gh": "GeneralizedHyperbolic",
+    "ninvg": "NormalInverseGamma",
+    "nig": "NormalInverseGaussian",
+    "vg": "VarianceGamma",
+}
+_MAX_ITER: Final = 500
+_TOL: Final = 1e-5
+
 _SIDE_FILES: Final = ("qq.png", "summary.csv", "summary.txt")
 
 # What computing raises: for data, in LAPACK, with jax_debug_nans, in XLA and for want of memory.
@@ -99,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "fit",
         help="fit the families to a table and compare them",
         description="Fit normal variance-mean mixtures to the columns of a table and compare them.",
-        describe=_families_and_defaults,
+        describe=_describe_families,
     )
     fit.add_argument(
         "data",
@@ -128,14 +149,23 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--max-iter",
         type=_positive(int),
+        default=_MAX_ITER,
         metavar="N",
-        help="EM iterations at most",
+        help="EM iterations at most (default: %(default)s)",
     )
     fit.add_argument(
         "--tol",
         type=_positive(float),
+        default=_TOL,
         metavar="T",
-        help="largest relative change of location, skewness and scale at the end",
+        help="largest relative change of location, skewness and scale at the end "
+        "(default: %(default)s)",
+    )
+    fit.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile everything, and keep no compiled program for the next run; the variable "
+        "NORMIX_CACHE names the folder they are kept in, or is off",
     )
     commands.add_parser("datasets", help="list the bundled data sets")
     return parser
@@ -155,16 +185,17 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return parse
 
 
-def _families_and_defaults() -> str:
-    _load_jax()
-    from normix_fit import BatchEMFitter
-    from normix_mixtures import FAMILIES
+def _families() -> Mapping[str, str]:
+    """The names of the families and of their classes, without loading JAX for them."""
+    loaded = sys.modules.get("normix_mixtures")
+    if loaded is None:
+        return _FAMILIES
+    # An application that calls the command may have registered families of its own.
+    return {name: cls.__name__ for name, cls in loaded.FAMILIES.items()}
 
-    return (
-        "Families: "
-        + "; ".join(f"{name}: {cls.__name__}" for name, cls in FAMILIES.items())
-        + f". Defaults: --max-iter {BatchEMFitter.max_iter}, --tol {BatchEMFitter.tol}."
-    )
+
+def _describe_families() -> str:
+    return "Families: " + "; ".join(f"{name}: {cls}" for name, cls in _families().items()) + "."
 
 
 def _print_version() -> int:
@@ -201,34 +232,39 @@ def _setting_up_jax() -> Iterator[None]:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    data = _read(arguments.data)
-    jax = _load_jax()
-    from normix_fit import BatchEMFitter, fit_all, rank
-    from normix_fit.internal import trust_rows
-    from normix_mixtures import FAMILIES
-
-    if arguments.family not in (*FAMILIES, "all"):
+    known = tuple(_families())
+    if arguments.family not in (*known, "all"):
         raise _UsageError(
-            f"argument --family: must be one of {', '.join(FAMILIES)} or all, got "
-            f"{arguments.family!r}"
+            f"argument --family: must be one of {', '.join(known)} or all, got {arguments.family!r}"
         )
-    families = tuple(FAMILIES) if arguments.family == "all" else (arguments.family,)
+    families = known if arguments.family == "all" else (arguments.family,)
+    data = _read(arguments.data)
     out: Path | None = arguments.out
     if out is not None:
-        _prepare(out, families, overwrite=arguments.overwrite)
+        _check_folder(out, families, overwrite=arguments.overwrite)
+
+    jax = _load_jax()
+    check_independence(data, arguments.data)
+    from normix_fit import fit_all, rank
+    from normix_fit.internal import trust_rows
+
+    from ._compilation_cache import use_compilation_cache
 
     jax.config.update("jax_enable_x64", True)
+    if not arguments.no_cache:
+        use_compilation_cache()
     with _setting_up_jax():
         jax.devices()
-    max_iter = arguments.max_iter or BatchEMFitter.max_iter
+    if out is not None:
+        _make_folder(out)
     try:
-        with progress_bar(families, max_iter) as tick:
+        with progress_bar(families, arguments.max_iter) as tick:
             results = fit_all(
                 trust_rows(data.values),
                 families,
                 callback=tick,
-                max_iter=max_iter,
-                tol=arguments.tol or BatchEMFitter.tol,
+                max_iter=arguments.max_iter,
+                tol=arguments.tol,
             )
     except _FAILURES as error:
         raise _FitError(
@@ -290,7 +326,6 @@ def _read(name: str) -> Sample:
             f"{error}, and no bundled data set of that name "
             f"(bundled: {', '.join(datasets.names())})"
         ) from None
-    _load_jax()  # with which the check of normix_mixtures comes
     check_sample(table)
     return Sample(table.values, table.columns, _describe(table))
 
@@ -307,23 +342,38 @@ def _describe(table: Table) -> str:
     return description
 
 
-def _prepare(out: Path, families: Sequence[str], *, overwrite: bool) -> None:
-    """Make the folder, and find out before the fit what would keep it from being filled."""
+def _check_folder(out: Path, families: Sequence[str], *, overwrite: bool) -> None:
+    """Find out before JAX is loaded what would keep the folder from being filled."""
     names = [*(f"{name}.json" for name in families), *_SIDE_FILES]
-    try:
+    with _writing_to(out):
         if out.exists() and not out.is_dir():
             raise _UsageError(f"--out {out}: a file of that name exists; name a folder")
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), there)
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), there)
         present = [name for name in names if checked_target(out / name).exists()]
-    except OSError as error:
-        raise _UsageError(f"--out {out}: cannot write there ({error.strerror or error})") from None
     if present and not overwrite:
         raise _UsageError(
             f"--out {out}: already holds {', '.join(present)}; name another folder or pass "
             "--overwrite"
         )
+
+
+def _make_folder(out: Path) -> None:
+    with _writing_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+
+
+@contextmanager
+def _writing_to(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _UsageError(f"--out {out}: cannot write there ({error.strerror or error})") from None
 
 
 def _write(

@@ -260,8 +260,7 @@ def check_sample(table: Table) -> None:
     """Refuse a table to which no normal mixture can be fitted.
 
     Raises:
-        TableError: one row, rows no more than columns, a constant column, or a column that is a
-            linear combination of those before it (to the precision of a float64 covariance).
+        TableError: one row, rows no more than columns, or a constant column.
     """
     n, d = table.values.shape
     if n == 1:
@@ -271,7 +270,7 @@ def check_sample(table: Table) -> None:
             f"{table.source}: {n} rows and {_count(d, 'column')}; a fit needs more rows than "
             "columns"
         )
-    values = table.values / np.maximum(np.abs(table.values).max(axis=0), np.finfo(float).tiny)
+    values = _of_size_1(table.values)
     constant = np.flatnonzero(values.max(axis=0) == values.min(axis=0))
     if constant.size:
         name = table.columns[constant[0]]
@@ -279,15 +278,28 @@ def check_sample(table: Table) -> None:
         raise TableError(
             f"{table.source}, column {name!r}: constant ({value:g} in every row); remove it"
         )
+
+
+def check_independence(sample: Sample, source: str) -> None:
+    """Refuse linearly dependent columns in what `check_sample` lets pass. This loads JAX.
+
+    Raises:
+        TableError: a column is a linear combination of those before it (to the precision of a
+            float64 covariance).
+    """
     from normix_mixtures.internal import dependent_column
 
-    dependent = dependent_column(values)
+    dependent = dependent_column(_of_size_1(sample.values))
     if dependent is not None:
-        name = table.columns[dependent]
+        name = sample.columns[dependent]
         raise TableError(
-            f"{table.source}, column {name!r}: a linear combination of the columns before it, so "
+            f"{source}, column {name!r}: a linear combination of the columns before it, so "
             "the likelihood has no maximum; remove it"
         )
+
+
+def _of_size_1(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values / np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)
 
 
 def _lines(file: io.BufferedIOBase, source: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from normix_mixtures import NormalMixture
 
 from ._files import write_atomically
+from ._marginal_quantiles import marginals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,8 +99,9 @@ def qq_plot(
         figsize=(panel * n_columns + 0.4, panel * n_rows + 1.2), dpi=110, layout="constrained"
     )
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
-    for k, (axes, j) in enumerate(zip(grid.flat, shown, strict=False)):
-        qq_panel(axes, model.project(np.eye(d)[j]), data[:, j])
+    laws = marginals(model, shown)
+    for k, (axes, j, law) in enumerate(zip(grid.flat, shown, laws, strict=False)):
+        qq_panel(axes, law, data[:, j])
         axes.set_title(names[j], fontsize=10, fontweight="bold", loc="left", pad=4)
         if k % n_columns == 0:
             axes.set_ylabel("observed quantile", fontsize=9)
