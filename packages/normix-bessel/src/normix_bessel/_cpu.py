@@ -119,6 +119,7 @@ def _inside(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _kve_and_log(v: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """e^z K_v(z) and its logarithm, with the limits on the boundary of the domain."""
     order = np.abs(v)
+    order = np.where(order < np.finfo(float).tiny, 0.0, order)  # kve gives inf
     regular = np.isfinite(order) & np.isfinite(z) & (z > 0)
     scaled, logarithm = np.full(order.shape, np.nan), np.full(order.shape, np.nan)
     scaled[regular], logarithm[regular] = _inside(order[regular], z[regular])

@@ -21,7 +21,6 @@ The wide polynomials are then cut into narrow ones of low degree, which cost lit
 """
 
 import functools
-import importlib
 import math
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -46,9 +45,10 @@ _LAST = {8: 25, 4: 20}
 _LONG = -21
 _SHORT = -7
 FLAT = -25.6  # x at the left border of panel _LONG
-_LONG_COUNT, _SHORT_COUNT = 240, 64
+_LONG_COUNT, _SHORT_COUNT = 272, 64
 TWO_TERMS = 2.0
 _BLOCK = 8192
+_GAMMA_TERMS = 32
 # ζ(k)/k, k = 3, 5, ...: (log Γ(1-u) - log Γ(1+u)) / 2u = γ + Σ ζ(k)/k u^(k-1)
 _ZETAS = (
     0.40068563438653143,
@@ -115,7 +115,7 @@ def tabulate(
         *(mass, xp.where(negative, down, up), xp.where(negative, up, down)),
         xp.where(negative, -shift, shift),
     )
-    first_narrow = xp.asarray(first * narrow, np.int32)
+    first_narrow = xp.asarray(first * narrow, v.dtype)
     return FixedOrder(v, reference, first_narrow, xp.stack(swapped))
 
 
@@ -128,19 +128,46 @@ def look_up(
     coefficients = table.coefficients
     narrow = _NARROW[coefficients.dtype.itemsize][0] * _WIDE
     panels = coefficients.shape[-1]
-    x = xp.log(z.astype(coefficients.dtype) / table.reference)
+    least = np.finfo(coefficients.dtype).tiny  # XLA flushes what is below
+    x = xp.log(xp.maximum(z.astype(coefficients.dtype) / table.reference, least))
     warped = xp.copysign(2 * narrow * xp.log1p(xp.abs(x) / 2), x) - table.first
     warped = xp.clip(warped, 0, np.nextafter(coefficients.dtype.type(panels), 0))
-    index = warped.astype(np.int32)
-    local = 2 * (warped - index) - 1
+    panel = xp.floor(warped)
+    local = 2 * (warped - panel) - 1
+    index = panel.astype(np.int32)[..., None]
     found = []
     for function in functions:
-        columns = coefficients[function]
-        total = columns[-1].at[index].get(mode="promise_in_bounds")
-        for k in range(columns.shape[0] - 2, -1, -1):
-            total = total * local + columns[k].at[index].get(mode="promise_in_bounds")
+        # one gather each: they fuse with the sums, unlike one of all columns
+        highest, *lower = (_taken(column, index) for column in coefficients[function][::-1])
+        total = highest
+        for column in lower:
+            total = total * local + column
         found.append(total)
     return tuple(found)
+
+
+def _taken(column: Array, index: Array) -> Array:
+    """column[index[..., 0]] in JAX, where the index is in bounds."""
+    from jax import lax
+
+    along = lax.GatherDimensionNumbers((), (0,), (0,))
+    mode = lax.GatherScatterMode.PROMISE_IN_BOUNDS
+    return lax.gather(column, index, along, (1,), mode=mode)
+
+
+def frame(table: FixedOrder, z: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """W and T, with the sign of v: what the functions are relative to, each of z's shape."""
+    far = xp.hypot(table.reference, z)
+    rest = table.reference * (table.reference / (far + z))  # W - z
+    height = xp.log1p((table.reference + rest) / z)
+    return far, xp.where(table.order < 0, -height, height)
+
+
+def log_kve(table: FixedOrder, z: Array, mass: Array, xp: ModuleType) -> Array:
+    """log(e^z K_v(z)) from the first function of the table, of z's shape."""
+    far, height = frame(table, z, xp)
+    rest = table.reference * (table.reference / (far + z))  # W - z
+    return mass - xp.log(far) / 2 - math.log(2) + (table.order * height - rest)
 
 
 def _look_up_in_blocks(
@@ -173,8 +200,8 @@ def _look_up_in_blocks(
         local -= index
         local *= 2
         local -= 1
-        for function, total in zip(functions, found[:, rows], strict=True):
-            columns = table.coefficients[function]
+        for function, row in zip(functions, found, strict=True):
+            columns, total = table.coefficients[function], row[rows]
             np.take(columns[-1], index, out=total, mode="clip")
             for column in columns[-2::-1]:
                 total *= local
@@ -216,106 +243,104 @@ def _cut(narrow: int, degree: int) -> np.ndarray:
 def _values(v: Array, reference: Array, first: int, last: int, xp: ModuleType) -> Array:
     """The four functions at the nodes of the wide panels, order v >= 0: (4, nodes)."""
     middle, right = (min(max(first, border), last) for border in (_LONG, _SHORT))
-    parts = []
-    if first < middle:
-        x = xp.asarray(_nodes_of(first, middle), v.dtype)
-        low = xp.minimum(v, TWO_TERMS)
-        flat = xp.full((1,), FLAT, v.dtype)
-        if xp is np:
-            near = v < TWO_TERMS
-            part = near_zero(low, x, np) if near else by_rule(v, reference, flat, None, np)
-            parts.append(np.broadcast_to(part, (4, x.size)))
-        else:
-            # the long rule below takes the one flat point along
-            parts.append(near_zero(low, x, xp))
+    far = xp.asarray(_nodes_of(first, middle), v.dtype)
     if xp is np:
-        if middle < last:
-            x = _nodes_of(middle, last)
-            parts.append(by_rule(v, reference, x, None, np))
-        return np.concatenate(parts, axis=1)
-    flat = np.concatenate([[FLAT], _nodes_of(middle, right)])
-    long = by_rule(v, reference, xp.asarray(flat, v.dtype), _LONG_COUNT, xp)
-    parts[0] = xp.where(v < TWO_TERMS, parts[0], long[:, :1])
-    short = xp.asarray(_nodes_of(right, last), v.dtype)
-    parts += [long[:, 1:], by_rule(v, reference, short, _SHORT_COUNT, xp)]
-    return xp.concatenate(parts, axis=1)
+        ruled = by_rule(v, reference, np.append(FLAT, _nodes_of(middle, last)), None, np)
+        near_zero = near_zero(v, far, np) if v < TWO_TERMS else ruled[:, :1].repeat(far.size, 1)
+    else:
+        long, short = np.append(FLAT, _nodes_of(middle, right)), _nodes_of(right, last)
+        counts = ((long.size, _LONG_COUNT), (short.size, _SHORT_COUNT))
+        nodes = xp.asarray(np.append(long, short), v.dtype)
+        ruled = by_rule(v, reference, nodes, counts, xp)
+        at_far = near_zero(xp.minimum(v, TWO_TERMS), far, xp)
+        near_zero = xp.where(v < TWO_TERMS, at_far, ruled[:, :1])
+    return xp.concatenate([near_zero, ruled[:, 1:]], axis=1)
 
 
-def by_rule(v: Array, reference: Array, x: Array, count: int | None, xp: ModuleType) -> Array:
-    """The four functions by the trapezoidal rule at z = V e^x: (4, nodes)."""
+def by_rule(
+    v: Array, reference: Array, x: Array, counts: tuple[tuple[int, int], ...] | None, xp: ModuleType
+) -> Array:
+    """The four functions by the trapezoidal rule at z = V e^x: (4, nodes).
+
+    counts: of the nodes in x and of those in u, part by part; what the step asks for without.
+    """
     z = reference * xp.exp(x)
-    w = xp.hypot(v, z)
+    w = xp.sqrt(v * v + z * z)
     gap = z * (z / (w + v))
     left, right = ends(v, w, gap, xp, power=1)
-    if count is None:
-        counts = np.ceil((left + right) / np.minimum(0.17, 0.5 / np.sqrt(w))).astype(int) + 1
+    if counts is None:
+        asked = np.ceil((left + right) / np.minimum(0.17, 0.5 / np.sqrt(w))).astype(int) + 1
         sums = np.empty((4, x.size))
-        for group in np.array_split(np.argsort(counts), -(-x.size // 128)):
-            taken = (a[group] for a in (gap, left, right))
-            sums[:, group] = _sums(v, *taken, int(counts[group].max()), np)
+        for group in np.array_split(np.argsort(asked), -(-x.size // 128)):
+            parts = (gap[group], left[group], right[group])
+            sums[:, group] = _sums(v, *parts, int(asked[group].max()), np)
     else:
-        sums = _sums(v, gap, left, right, count, xp)
-    log_mass, up, down, shift = sums
+        borders = np.cumsum([0, *(nodes for nodes, _ in counts)])
+        sums = xp.concatenate(
+            [
+                _sums(v, gap[start:end], left[start:end], right[start:end], count, xp)
+                for start, end, (_, count) in zip(borders[:-1], borders[1:], counts, strict=True)
+            ],
+            axis=1,
+        )
     # from the saddle t0 of order v to T, and from w to W; both differences vanish for v >= 1
-    far = xp.hypot(reference, z)
+    far = xp.sqrt(reference * reference + z * z)
     bend = xp.log((v + w) / (reference + far))
-    mass = log_mass + 0.5 * xp.log(far) + v * bend + (reference - v) * (reference + v) / (far + w)
-    return xp.stack([mass, up + bend, down - bend, shift + bend])
+    up, down = xp.log1p(sums[1:3] / sums[:1])
+    mass = xp.log(sums[0] * xp.sqrt(far)) + v * bend
+    mass = mass + (reference - v) * (reference + v) / (far + w)
+    return xp.stack([mass, up + bend, down - bend, sums[3] / sums[0] + bend])
 
 
 def _sums(v: Array, gap: Array, left: Array, right: Array, count: int, xp: ModuleType) -> Array:
-    """log ∫ e^-φ, log E e^u, log E e^-u, E u by the rule on [-left, right]: (4, nodes)."""
+    """∫ (1, e^u - 1, e^-u - 1, u) e^-φ du by the rule on [-left, right]: (4, nodes)."""
     step = (left + right) / (count - 1)
-    k = xp.arange(count, dtype=gap.dtype)
-    u = k * step[:, None] - left[:, None]
+    u = np.arange(count, dtype=gap.dtype)[None] * step[:, None] - left[:, None]
     size = xp.abs(u)
     grown = xp.expm1(size)
     shrunk = -grown / (1 + grown)
     e, d = xp.where(u > 0, grown, shrunk), xp.where(u > 0, shrunk, grown)
-    cosh_less_1 = -e * d / 2
+    cosh_less_1 = -0.5 * (grown * shrunk)
     # f = e^u - 1 - u = (cosh u - 1) + (sinh u - u), the latter by its series where f cancels
-    square = xp.minimum(u * u, 1.0)
-    series = xp.zeros_like(u)
-    for n in range(19, 1, -2):
+    square = xp.minimum(size * size, 1.0)
+    series = 1 / math.factorial(19)
+    for n in range(17, 1, -2):
         series = series * square + 1 / math.factorial(n)
     f = xp.where(size < 1, cosh_less_1 + u * square * series, e - u)
     weight = xp.exp(-gap[:, None] * cosh_less_1 - v * f)
-    mass = xp.sum(weight, axis=1)
-    mean_up, mean_down, mean = (xp.sum(weight * y, axis=1) / mass for y in (e, d, u))
-    return xp.stack([xp.log(mass * step), xp.log1p(mean_up), xp.log1p(mean_down), mean])
+    return xp.stack([(weight * y).sum(axis=1) for y in (xp.ones_like(u), e, d, u)]) * step[None]
 
 
 def near_zero(v: Array, x: Array, xp: ModuleType) -> Array:
     """The four functions for 0 <= v <= 2 and x <= -25.6, where z² is 0 next to 1."""
-    special = _special(xp)
     # what multiplies log(2/z) is collected first: it is large
     log_reference = xp.log(xp.maximum(v, 1.0))
     length = math.log(2) - x - log_reference  # log(2/z)
     orders = xp.stack([v, xp.abs(1 - v)])
-    (log_k, log_below), (slope, _) = _two_terms(orders[:, None], length, xp)
-    log_above = special.gammaln(1 + v)
+    log_gamma, log_rest, slope = _two_terms(orders[:, None], length[None], xp)
+    log_k, log_below = log_gamma + log_rest
     return xp.stack(
         [
             log_k + xp.maximum(v, 1.0) + (0.5 - v) * log_reference,
-            log_above - log_k - log_reference,
+            -log_rest[0] - log_reference,
             (orders[1] + 1 - v) * length + log_below - log_k + log_reference,
-            slope - log_reference,
+            slope[0] - log_reference,
         ]
     )
 
 
-def _two_terms(v: Array, length: Array, xp: ModuleType) -> tuple[Array, Array]:
-    """log(Γ(v) e^vL + Γ(-v) e^-vL) - v L, its slope in v, for 0 <= v <= 2, L = log(2/z) >= 25.
+def _two_terms(v: Array, length: Array, xp: ModuleType) -> tuple[Array, Array, Array]:
+    """log(Γ(v) e^vL + Γ(-v) e^-vL) - v L as log Γ(1+v) + rest, and its slope in v.
 
-    The sum is Γ(1+v) e^vL (1 - e^-y) / v, y = 2 v t, t = L - γ - Σ ζ(k)/k v^(k-1) over odd k >= 3.
-    Where the series is not right, at v near 1 and above, e^-y is below rounding.
+    For 0 <= v <= 2, shape (orders, 1), and L = log(2/z) >= 25. The sum is
+    Γ(1+v) e^vL (1 - e^-y) / v, y = 2 v t, t = L - γ - Σ ζ(k)/k v^(k-1) over odd k >= 3. Where
+    that series is not right, at v near 1 and above, e^-y is below rounding.
     """
-    special = _special(xp)
     low = xp.minimum(v, 1.0)
-    even = 2 * np.arange(1, len(_ZETAS) + 1, dtype=v.dtype)
-    zetas = np.asarray(_ZETAS, v.dtype)
-    t = length - np.euler_gamma - (low[..., None] ** even) @ zetas
-    t_slope = -((low[..., None] ** (even - 1)) @ (even * zetas))
+    even = 2 * np.arange(1, len(_ZETAS) + 1, dtype=v.dtype)[None]
+    zetas = np.asarray(_ZETAS, v.dtype)[:, None]
+    t = length - np.euler_gamma - (low**even) @ zetas
+    t_slope = -((low ** (even - 1)) @ (even.T * zetas))
     a = v * t
     # coth a - 1/a, by its continued fraction where that cancels
     square = xp.minimum(a, 2.0) ** 2
@@ -328,11 +353,23 @@ def _two_terms(v: Array, length: Array, xp: ModuleType) -> tuple[Array, Array]:
     # 2 t (1 - e^-2a) / 2a
     positive = xp.maximum(a, 1e-30)
     total = t * (-xp.expm1(-2 * positive) / positive)
-    value = special.gammaln(1 + v) + xp.log(total)
-    slope = special.digamma(1 + v) + t_slope / t + (t + v * t_slope) * langevin_less_1
-    return value, slope
+    terms = np.asarray(_log_gamma_and_slope(), v.dtype)
+    gamma = xp.cos(np.arange(_GAMMA_TERMS, dtype=v.dtype)[None] * xp.arccos(v - 1)) @ terms
+    slope = gamma[:, 1:] + t_slope / t + (t + v * t_slope) * langevin_less_1
+    return gamma[:, :1], xp.log(total), slope
 
 
-def _special(xp: ModuleType) -> ModuleType:
-    """Its gammaln and digamma."""
-    return importlib.import_module("scipy.special" if xp is np else "jax.scipy.special")
+@functools.cache
+def _log_gamma_and_slope() -> np.ndarray:
+    """log Γ(1+v) and its slope on [0, 2] in Chebyshev polynomials of v - 1, (terms, 2).
+
+    The nearest pole, v = -1, is 2 from the centre: the terms fall like (2 + √3)^-k.
+    """
+    nodes = chebyshev.chebpts1(_GAMMA_TERMS)
+    shifted = nodes + 2 + np.arange(20)[:, None]
+    far = nodes + 22
+    # DLMF 5.11.2, 20 steps up
+    series = sum(1 / (c * far**k) for k, c in ((2, 12), (4, -120), (6, 252), (8, -240), (10, 132)))
+    slope = np.log(far) - 0.5 / far - series - (1 / shifted).sum(axis=0)
+    value = [math.lgamma(x) for x in nodes + 2]
+    return np.linalg.inv(chebyshev.chebvander(nodes, _GAMMA_TERMS - 1)) @ np.array([value, slope]).T

@@ -7,7 +7,7 @@ with its minimum 0 at u = 0 (`KvMoments`).
 from typing import Any
 
 DEPTH = 42.0  # the rule ends where the integrand is e^-42 of its peak
-_STEPS = 4
+_STEPS = 3
 _LONGEST = 3000.0  # no end lies further out, in units of u
 
 
@@ -23,17 +23,14 @@ def ends(v: Any, w: Any, gap: Any, xp: Any, *, power: int) -> tuple[Any, Any]:
     above them. For a > 0 the bounds come from φ(a) >= w (cosh a - 1), φ(-a) >= gap (cosh a - 1) and
     φ(-a) >= w a² / (2 + a).
     """
-
-    def bound(rate: Any) -> Any:
-        reach = acosh1p((DEPTH + power * _LONGEST) / rate, xp)
-        return acosh1p((DEPTH + power * reach) / rate, xp)
-
+    rates = xp.stack([gap, w])
+    reach = acosh1p((DEPTH + power * _LONGEST) / rates, xp)
+    end = acosh1p((DEPTH + power * reach) / rates, xp)
     above = w > 1.25 * power
     excess = xp.where(above, w - power, 1.0)
     middle = DEPTH + 2 * power
     root = (middle + xp.sqrt(middle * middle + 8 * DEPTH * excess)) / (2 * excess)
-    to_left = xp.where(above, xp.minimum(bound(gap), root), bound(gap))
-    end = xp.stack([to_left, bound(w)])
+    end = xp.stack([xp.where(above, xp.minimum(end[0], root), end[0]), end[1]])
     # φ = shrinking (e^-a - 1 + a) + growing (e^a - 1 - a) at the distance a, to either side
     growing = xp.stack([gap, w + v]) / 2
     shrinking = growing[::-1]

@@ -273,10 +273,10 @@ class BatchEMFitter(eqx.Module):
     ) -> State:
         tol = np.inf if self.convergence == "likelihood" else self.tol
         gain_tol = np.inf if self.convergence == "parameters" else self.gain_tol
-        shared: Any = np.float64(tol), np.float64(gain_tol)
+        bounds: Any = np.float64(tol), np.float64(gain_tol)
         if not is_on_host(of_interest):
-            shared = to_jax(shared, data.dtype)
-        rules = Rules(*shared, of_interest, self.acceleration)
+            bounds = to_jax(bounds, data.dtype)
+        rules = Rules(bounds[0], bounds[1], of_interest, self.acceleration)
         progress = Progress(self.max_iter) if self.verbose else None
         callbacks = [call for call in (self.callback, progress) if call is not None]
         pause = _CALLBACK_EVERY if callbacks else self.max_iter + 1
