@@ -246,15 +246,15 @@ def _values(v: Array, reference: Array, first: int, last: int, xp: ModuleType) -
     far = xp.asarray(_nodes_of(first, middle), v.dtype)
     if xp is np:
         ruled = by_rule(v, reference, np.append(FLAT, _nodes_of(middle, last)), None, np)
-        near_zero = near_zero(v, far, np) if v < TWO_TERMS else ruled[:, :1].repeat(far.size, 1)
+        beyond = near_zero(v, far, np) if v < TWO_TERMS else ruled[:, :1].repeat(far.size, 1)
     else:
         long, short = np.append(FLAT, _nodes_of(middle, right)), _nodes_of(right, last)
         counts = ((long.size, _LONG_COUNT), (short.size, _SHORT_COUNT))
         nodes = xp.asarray(np.append(long, short), v.dtype)
         ruled = by_rule(v, reference, nodes, counts, xp)
         at_far = near_zero(xp.minimum(v, TWO_TERMS), far, xp)
-        near_zero = xp.where(v < TWO_TERMS, at_far, ruled[:, :1])
-    return xp.concatenate([near_zero, ruled[:, 1:]], axis=1)
+        beyond = xp.where(v < TWO_TERMS, at_far, ruled[:, :1])
+    return xp.concatenate([beyond, ruled[:, 1:]], axis=1)
 
 
 def by_rule(
