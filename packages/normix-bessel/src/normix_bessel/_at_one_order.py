@@ -5,24 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from ._fixed_order import FLAT, TWO_TERMS, by_rule, near_zero
+from ._fixed_order import FLAT, LONG_COUNT, TWO_TERMS, by_rule, near_zero
 
 Array = Any
 
 
-def evaluate(order: float, z: Array, xp: ModuleType = np) -> Array:
-    """mass, log_up, log_down and shift at z > 0, shape (n,): (4, n), in NumPy.
+def evaluate(order: Any, z: Array, xp: ModuleType) -> Array:
+    """mass, log_up, log_down and shift at z > 0, shape (n,): (4, n).
 
     Args:
-        order: v, a number.
+        order: v, a scalar, with jax.numpy one that may be traced.
         z: shape (n,).
-        xp: numpy.
+        xp: numpy or jax.numpy.
     """
-    v = np.float64(abs(order))
-    reference = np.maximum(v, 1.0)
-    x = np.log(z / reference)
-    found = by_rule(v, reference, np.maximum(x, FLAT), None, xp)
-    low = x < FLAT
-    if v < TWO_TERMS and low.any():
-        found[:, low] = near_zero(v, x[low], xp)
-    return found if order >= 0 else found[[0, 2, 1, 3]] * np.array([[1.0], [1], [1], [-1]])
+    v = xp.abs(xp.asarray(order, z.dtype))
+    reference = xp.maximum(v, 1.0)
+    x = xp.log(z / reference)
+    counts = None if xp is np else ((z.shape[0], LONG_COUNT),)
+    found = by_rule(v, reference, xp.maximum(x, FLAT), counts, xp)
+    low = (x < FLAT) & (v < TWO_TERMS)
+    if xp is not np or low.any():
+        found = xp.where(low, near_zero(xp.minimum(v, TWO_TERMS), xp.minimum(x, FLAT), xp), found)
+    mass, up, down, shift = found
+    above = order >= 0
+    up, down = xp.where(above, up, down), xp.where(above, down, up)
+    return xp.stack([mass, up, down, xp.where(above, shift, -shift)])

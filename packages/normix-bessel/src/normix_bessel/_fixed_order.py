@@ -45,7 +45,7 @@ _LAST = {8: 25, 4: 20}
 _LONG = -21
 _SHORT = -7
 FLAT = -25.6  # x at the left border of panel _LONG
-_LONG_COUNT, _SHORT_COUNT = 272, 64
+LONG_COUNT, _SHORT_COUNT = 272, 64
 TWO_TERMS = 2.0
 _BLOCK = 8192
 _GAMMA_TERMS = 32
@@ -249,7 +249,7 @@ def _values(v: Array, reference: Array, first: int, last: int, xp: ModuleType) -
         beyond = near_zero(v, far, np) if v < TWO_TERMS else ruled[:, :1].repeat(far.size, 1)
     else:
         long, short = np.append(FLAT, _nodes_of(middle, right)), _nodes_of(right, last)
-        counts = ((long.size, _LONG_COUNT), (short.size, _SHORT_COUNT))
+        counts = ((long.size, LONG_COUNT), (short.size, _SHORT_COUNT))
         nodes = xp.asarray(np.append(long, short), v.dtype)
         ruled = by_rule(v, reference, nodes, counts, xp)
         at_far = near_zero(xp.minimum(v, TWO_TERMS), far, xp)

@@ -8,11 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from normix_bessel.internal import look_up, tabulate
 from normix_expfam.internal import Array, Backend, is_on_host, namespace_of, to_host, to_jax
 
-from ._density import log_density, moments_and_log_density
+from ._density import log_density as log_density_of_few
+from ._density import moments_and_log_density
 from ._e_step_on_host import RowsGiven, blocks, log_prob_on_host, posterior_on_host
 from ._joint import JointNormalMixture
+from ._law_about_mode import about_mode, in_the_limit, log_mass
+from ._posterior_of_rows import Gauged, at_mode, log_density
 from ._statistics import MixtureStatistics, PosteriorMoments
 
 _LARGEST_INVERSE = 1e10  # of E 1/Y given a row, where log Y has its mode at 0
@@ -66,7 +70,7 @@ def _prepared(joint: JointNormalMixture, X: Float[Array, "n d"]) -> tuple[Array,
 def _log_prob(
     infinite: Array, p: Array, a: Array, b: Array, z: Array, skew: Array, half_log_det: Array
 ) -> Array:
-    return jnp.where(infinite, -jnp.inf, log_density(p, a, b, z, skew) - half_log_det)
+    return jnp.where(infinite, -jnp.inf, log_density_of_few(p, a, b, z, skew) - half_log_det)
 
 
 def posterior_moments(
@@ -102,7 +106,7 @@ def expect_rows(
 ) -> Expected:
     """Sums over rows, for a model in the gauge; rows of weight 0 do not count."""
     if backend == "jax":
-        return _summed_in_jax(joint, X, weights, origin, posterior_moments(joint, X, backend))
+        return _expected(joint, X, weights, origin)
     given = RowsGiven(to_host(joint))
     X, weights, origin = to_host((X, weights, origin))
     total: Expected | None = None
@@ -143,4 +147,39 @@ def _summed(
     return Expected(statistics, xp.sum(values), flags)
 
 
-_summed_in_jax = eqx.filter_jit(_summed)
+@eqx.filter_jit
+def _expected(
+    joint: JointNormalMixture,
+    X: Float[Array, "n d"],
+    weights: Float[Array, " n"] | None,
+    origin: Float[Array, " d"] | None,
+) -> Expected:
+    return _summed(joint, X, weights, origin, moments_by_table(joint, X))
+
+
+def moments_by_table(joint: JointNormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
+    """`posterior_moments` of many rows, for a model in the gauge; not to be differentiated.
+
+    One table of Bessel functions serves all rows, which have one posterior order.
+    """
+    p, a, b = joint.subordinator_as_gig()
+    z, skew = whitened(joint, X)
+    s = jnp.sqrt(skew @ skew)
+    unit = skew / jnp.where(s > 0, s, 1.0)
+    along = z @ unit
+    across = jnp.sum((z - along[:, None] * unit[None, :]) ** 2, axis=1)
+    half_log_det = joint.dispersion.half_log_det()
+    of = Gauged(p, a, b, log_mass(p, a, b, jnp), s, half_log_det, joint.dimension)
+    at = at_mode(of, along, across, jnp)
+    inside = (of.rate > 0) & (at.B > 0)
+    argument = jnp.where(inside, jnp.sqrt(of.rate) * jnp.sqrt(at.B), 1.0)
+    found = look_up(tabulate(of.order, jnp), argument, jnp)
+    found = about_mode(of.order, argument, found, jnp)
+    edge = in_the_limit(of.order, jnp)
+    mass, up, down, shift = (jnp.where(inside, *both) for both in zip(found, edge, strict=True))
+    log_prob = log_density(of, at, mass, jnp)
+    pole = (b == 0) & (of.order <= 0) & (at.B == 0)
+    values = log_prob, at.log_mode + shift, jnp.exp(down) / at.mode, at.mode * jnp.exp(up)
+    limits = jnp.inf, -jnp.inf, jnp.inf, 0.0
+    chosen = (jnp.where(pole, edge, value) for edge, value in zip(limits, values, strict=True))
+    return PosteriorMoments(*chosen)

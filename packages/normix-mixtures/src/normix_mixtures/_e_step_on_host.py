@@ -12,7 +12,7 @@ import numpy as np
 from normix_expfam import mode_of_log
 
 from ._joint import JointNormalMixture
-from ._law_on_host import Table, in_the_limit, log_mass
+from ._law_about_mode import Table, in_the_limit, log_mass
 from ._posterior_of_rows import Gauged, at_mode, log_density
 from ._statistics import PosteriorMoments
 
@@ -35,13 +35,13 @@ class RowsGiven:
         self._factor = float(1 / mode_of_log(*joint.subordinator_as_gig()))
         factor: Any = np.float64(self._factor)
         joint = joint.rescaled_subordinator(factor)
-        p, a, b = (float(value) for value in joint.subordinator_as_gig())
+        p, a, b = (np.float64(value) for value in joint.subordinator_as_gig())
         self.joint = joint
         skew = np.asarray(joint.dispersion.whiten(joint.gamma[None, :])[0])
         s = float(np.linalg.norm(skew))
         self._unit = skew / s if s > 0 else skew
         self._of = Gauged(
-            p, a, b, log_mass(p, a, b), s, float(joint.dispersion.half_log_det()), len(skew)
+            p, a, b, log_mass(p, a, b, np), s, float(joint.dispersion.half_log_det()), len(skew)
         )
         self._table = Table(float(self._of.order))
 
@@ -81,7 +81,7 @@ class RowsGiven:
         inside = (A > 0) & (B > 0)
         if inside.all():
             return self._table.look_up(np.sqrt(A) * np.sqrt(B))
-        limit = in_the_limit(v)
+        limit = in_the_limit(np.float64(v), np)
         found = tuple(np.full_like(B, value) for value in limit)
         if inside.any():
             looked = self._table.look_up(np.sqrt(A) * np.sqrt(B[inside]))

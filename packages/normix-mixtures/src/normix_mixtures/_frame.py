@@ -33,7 +33,7 @@ from normix_expfam.internal import Array, is_on_host, namespace_of, to_host, to_
 from ._dispersion import DenseDispersion
 from ._held import Held
 from ._joint import JointNormalMixture
-from ._law_on_host import moments
+from ._law_about_mode import moments
 from ._slice import Slice, free_coordinates
 from ._statistics import MixtureStatistics
 

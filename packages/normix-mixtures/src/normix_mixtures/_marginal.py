@@ -52,7 +52,7 @@ from ._e_step_on_host import log_prob_on_host
 from ._frame import Frame
 from ._held import Held, count_free
 from ._joint import JointNormalMixture
-from ._law_on_host import moments as moments_on_host
+from ._law_about_mode import moments as moments_on_host
 from ._m_step import maximise
 from ._moment_start import OneBlock, Rows, moment_start
 from ._statistics import MixtureStatistics, PosteriorMoments

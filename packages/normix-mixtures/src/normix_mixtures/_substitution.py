@@ -22,7 +22,7 @@ from normix_expfam.internal import (
 from ._checks import vector
 from ._held import Held
 from ._joint import JointNormalMixture
-from ._law_on_host import moments
+from ._law_about_mode import moments
 
 Joint = TypeVar("Joint", bound=JointNormalMixture)
 
