@@ -76,7 +76,7 @@ def matern(r: ArrayLike, nu: ArrayLike, *, lengthscale: ArrayLike = 1.0) -> jax.
         >>> abs(float(matern(0.8, 1.5)) - (1 + s) * 2.718281828459045**-s) < 1e-6
         True
         >>> round(float(jax.grad(matern, argnums=1)(0.8, 1.5)), 4)
-        0.0479
+        0.0725
     """
     return jnp.exp(_log_matern(*_inputs("matern", r, nu, lengthscale)))
 
