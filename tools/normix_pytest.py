@@ -36,14 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-_ON_THE_HOST = "normix_mixtures._frame"  # with any backend: the gradient that follows EM
+# with any backend: the gradient that follows EM, and fits of data on the host
+_ON_THE_HOST = {"normix_mixtures._frame", "normix_fit._em._batch"}
 
 
 class _NoCPUBackend:
     """A finder of modules that refuses code of the CPU backends."""
 
     def find_spec(self, name: str, *_: object) -> None:
-        if re.match(r"normix_\w+\.(\w+\.)*_cpu", name) and _ON_THE_HOST not in _callers():
+        if re.match(r"normix_\w+\.(\w+\.)*_cpu", name) and not _ON_THE_HOST & _callers():
             raise ImportError(f"{name} with --backend=jax: mark the test with pytest.mark.cpu")
 
 

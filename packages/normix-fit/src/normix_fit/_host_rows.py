@@ -1,4 +1,4 @@
-"""`HostRows`: rows that are an array of NumPy, a memory map too, seen in blocks that fit the cache."""
+"""`HostRows`: an array of NumPy, or a memory map, seen in blocks that fit the cache."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Self, TypeVar, final

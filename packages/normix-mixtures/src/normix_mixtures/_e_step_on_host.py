@@ -1,4 +1,4 @@
-"""The E-step in NumPy and BLAS: blocks of rows that fit the cache, and one table of Bessel functions.
+"""The E-step in NumPy and BLAS: blocks of rows that fit the cache, one table of Bessel functions.
 
 All rows have one posterior order, so that all that is asked of the Bessel functions is a function
 of one variable, of which `normix_bessel` makes a table once per E-step.

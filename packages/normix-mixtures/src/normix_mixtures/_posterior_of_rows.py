@@ -5,7 +5,9 @@ Y | x ~ GIG(v, A, B), A = a + s², B = b + Q (McNeil, Frey & Embrechts 2005, sec
 s = |L⁻¹γ|, and the whitened row z = L⁻¹(x - μ) enters by its component along L⁻¹γ and the square
 of the rest, Q = along² + across. With W² = v² + A B and the mode y0 of log Y given x,
 
-    log f = log C(x) - log C - δ + v log y0 - ½ log det Σ - (d/2) log 2π,   δ = W - c - w, c = s along.
+    log f = log C(x) - log C - δ + v log y0 - ½ log det Σ - (d/2) log 2π,
+
+δ = W - c - w, c = s along.
 
 C is the mass of log Y about its mode (`normix_bessel.KvMoments.log_mass`), given x and before. No
 other term is larger than the density asks for: where c > 0,

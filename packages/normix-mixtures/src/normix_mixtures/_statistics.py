@@ -154,9 +154,10 @@ class MixtureStatistics(Unbatched):
 
     def rescaled_subordinator(self, factor: Float[Array, ""]) -> "MixtureStatistics":
         """The same rows with factor · Y for Y, as in the joint law's method of that name."""
+        log_y = self.log_y + self.n * namespace_of(factor).log(factor)
         return MixtureStatistics(
-            self.origin, self.n, self.log_y + self.n * namespace_of(factor).log(factor), self.inverse_y / factor,
-            self.y * factor, self.x, self.x_inverse_y / factor, self.xx_inverse_y / factor,
+            self.origin, self.n, log_y, self.inverse_y / factor, self.y * factor, self.x,
+            self.x_inverse_y / factor, self.xx_inverse_y / factor,
         )  # fmt: skip
 
     def __add__(self, other: "MixtureStatistics") -> "MixtureStatistics":
