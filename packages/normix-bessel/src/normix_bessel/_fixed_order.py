@@ -296,19 +296,27 @@ def _sums(v: Array, gap: Array, left: Array, right: Array, count: int, xp: Modul
     """∫ (1, e^u - 1, e^-u - 1, u) e^-φ du by the rule on [-left, right]: (4, nodes)."""
     step = (left + right) / (count - 1)
     u = np.arange(count, dtype=gap.dtype)[None] * step[:, None] - left[:, None]
+    e, d, cosh_less_1, odd = exponentials(u, xp)
+    f = xp.where(xp.abs(u) < 1, cosh_less_1 + odd, e - u)
+    weight = xp.exp(-gap[:, None] * cosh_less_1 - v * f)
+    return xp.stack([(weight * y).sum(axis=1) for y in (xp.ones_like(u), e, d, u)]) * step[None]
+
+
+def exponentials(u: Array, xp: ModuleType) -> tuple[Array, Array, Array, Array]:
+    """e^u - 1, e^-u - 1, cosh u - 1, and sinh u - u for |u| < 1.
+
+    There, where they cancel, f = e^u - 1 - u and g = e^-u - 1 + u are the third plus and minus the
+    fourth.
+    """
     size = xp.abs(u)
     grown = xp.expm1(size)
     shrunk = -grown / (1 + grown)
     e, d = xp.where(u > 0, grown, shrunk), xp.where(u > 0, shrunk, grown)
-    cosh_less_1 = -0.5 * (grown * shrunk)
-    # f = e^u - 1 - u = (cosh u - 1) + (sinh u - u), the latter by its series where f cancels
     square = xp.minimum(size * size, 1.0)
     series = 1 / math.factorial(19)
     for n in range(17, 1, -2):
         series = series * square + 1 / math.factorial(n)
-    f = xp.where(size < 1, cosh_less_1 + u * square * series, e - u)
-    weight = xp.exp(-gap[:, None] * cosh_less_1 - v * f)
-    return xp.stack([(weight * y).sum(axis=1) for y in (xp.ones_like(u), e, d, u)]) * step[None]
+    return e, d, -0.5 * (grown * shrunk), u * square * series
 
 
 def near_zero(v: Array, x: Array, xp: ModuleType) -> Array:

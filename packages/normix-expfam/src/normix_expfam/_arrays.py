@@ -32,6 +32,25 @@ def namespace_of(value: Any) -> Any:
     return np if is_on_host(value) else jnp
 
 
+def is_for_host(*values: Any) -> bool:
+    """Whether NumPy may compute what is asked of these values, where JAX would compile first.
+
+    It may with arrays of NumPy, numbers, and single arrays of JAX on a CPU, where JAX runs on a
+    CPU; not with traced ones.
+    """
+    leaves = jax.tree.leaves(values)
+    return all(map(_is_near, leaves)) and jax.default_backend() == "cpu"
+
+
+def _is_near(leaf: Any) -> bool:
+    if isinstance(leaf, jax.core.Tracer):
+        return False
+    if isinstance(leaf, jax.Array):
+        devices = leaf.devices()
+        return len(devices) == 1 and next(iter(devices)).platform == "cpu"
+    return True
+
+
 def to_host(tree: Any) -> Any:
     """The same with arrays of NumPy, floating-point ones in float64."""
     return jax.tree.map(_on_host, tree)

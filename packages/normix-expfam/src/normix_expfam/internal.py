@@ -6,6 +6,7 @@ families here share. The everyday names are those of `normix_expfam` itself.
 """
 
 from ._arrays import Array as Array
+from ._arrays import is_for_host as is_for_host
 from ._arrays import is_on_host as is_on_host
 from ._arrays import namespace_of as namespace_of
 from ._arrays import to_host as to_host
@@ -65,6 +66,7 @@ __all__ = [
     "has_converged",
     "hook",
     "is_concrete",
+    "is_for_host",
     "is_on_host",
     "is_one_of",
     "is_positive",

@@ -2,10 +2,9 @@
 
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
-from normix_expfam.internal import Backend, require
+from normix_expfam.internal import Backend, is_for_host, require
 
 from ._data import Rows
 
@@ -36,7 +35,4 @@ def resolve(owner: str, name: str, choice: str, X: Any) -> Backend:
         return "cpu"
     if isinstance(X, Rows):
         return "cpu" if X.namespace is np else "jax"
-    if isinstance(X, jax.Array):
-        devices = X.devices()
-        return "cpu" if len(devices) == 1 and next(iter(devices)).platform == "cpu" else "jax"
-    return "cpu" if jax.default_backend() == "cpu" else "jax"
+    return "cpu" if is_for_host(X) else "jax"

@@ -22,6 +22,7 @@ from normix_expfam.internal import (
     as_floats,
     describe,
     is_concrete,
+    is_for_host,
     is_on_host,
     namespace_of,
     require,
@@ -62,6 +63,7 @@ from ._transform import characteristic
 from ._univariate import UnivariateNormalMixture
 
 _NOTHING = Held()
+_MANY = 500  # rows from which their density costs less by NumPy than a first call of JAX's program
 
 
 class Flags(NamedTuple):
@@ -319,6 +321,8 @@ class NormalMixture(Unbatched):
     def log_prob(self, x: ArrayLike) -> Float[Array, "*batch"]:
         """Log-density of x, shape (..., d) -> (...); -inf at ±inf, nan at traced nan.
 
+        That of hundreds of rows on a CPU is computed by NumPy, unless something is traced.
+
         Raises:
             ValueError: if the last axis of x has not length d, or a concrete x has nan.
         """
@@ -334,6 +338,9 @@ class NormalMixture(Unbatched):
             on_host: Array = log_prob_on_host(self.joint, np.asarray(x, np.float64))
             return on_host
         flat, shape = rows(owner, x, self.dimension, self.mu.dtype)
+        if len(flat) >= _MANY and is_for_host(self, flat):
+            many = log_prob_on_host(to_host(self.joint), np.asarray(flat, np.float64))
+            return to_jax(many.reshape(shape), self.mu.dtype)
         return log_prob_of_rows(self.joint, flat).reshape(shape)
 
     def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
@@ -489,11 +496,17 @@ class NormalMixture(Unbatched):
                 are linearly dependent, weights that do not fit, or spread <= 0.
         """
         owner = f"{cls.__name__}.default_init"
-        rows = check_observations(owner, X)
+        xp = np if is_for_host(X, weights, spread) else jnp
+        rows = check_observations(owner, X, xp)
         w = check_weights(owner, weights, rows)
         given = None if spread is None else _spread(owner, spread).astype(rows.dtype)
-        w = jnp.ones_like(rows[:, 0]) if w is None else w
-        return cls.default_start(OneBlock(rows, w), given)
+        if xp is jnp:
+            w = jnp.ones_like(rows[:, 0]) if w is None else w
+            return cls.default_start(OneBlock(rows, w), given)
+        dtype = jnp.float32 if rows.dtype == np.float32 else jnp.result_type(float)
+        rows, w, given = to_host((rows, np.ones(len(rows)) if w is None else w, given))
+        model: Self = to_jax(cls.default_start(OneBlock(rows, w), given), dtype)
+        return model
 
     @classmethod
     def default_start(cls, rows: Rows, spread: Array | None = None) -> Self:

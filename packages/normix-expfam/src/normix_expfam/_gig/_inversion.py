@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_bessel import log_kv_moments
+from normix_bessel.internal import moments_at
 from normix_expfam import _cpu_gamma
 from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._gamma import gamma_shape
@@ -129,7 +130,7 @@ def _evaluate(point: _Point, gaps: _Gaps) -> Evaluation:
     """F, with Newton's step in (p, α, β)."""
     xp = namespace_of(point.p)
     z = 2 * xp.sqrt(point.alpha) * xp.sqrt(point.beta)
-    kv = log_kv_moments(point.p, z, backend="jax" if xp is jnp else "cpu")
+    kv = (log_kv_moments if xp is jnp else moments_at)(point.p, z)
     y0 = xp.exp(point.log_y0)
     # ψ - θ·η about y0, as sums of what is not negative
     target_f = exp_gap(gaps.log_mean - point.log_y0, xp) + gaps.lower

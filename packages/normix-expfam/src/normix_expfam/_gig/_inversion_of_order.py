@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from normix_bessel import log_kv_moments
+from normix_bessel.internal import moments_at
 from normix_expfam._arrays import Array, namespace_of
-from normix_expfam._checks import Backend
 from normix_expfam._manual_axes import varying_like
 from normix_expfam._status import Status
 
@@ -73,8 +73,9 @@ def _solve(p: Any, inverse_y: Any, y: Any) -> GIGSolution:
 
 def _mean(p: Any, omega: Any) -> Any:
     """E Y of GIG(p, ω, ω)."""
-    backend: Backend = "jax" if namespace_of(omega) is jnp else "cpu"
-    return log_kv_moments(p, omega, covariance=False, backend=backend).ratio_up
+    if namespace_of(omega) is jnp:
+        return log_kv_moments(p, omega, covariance=False).ratio_up
+    return moments_at(p, omega).ratio_up
 
 
 def _log_spread(p: Any, log_omega: Any) -> tuple[Any, Any]:
@@ -85,7 +86,7 @@ def _log_spread(p: Any, log_omega: Any) -> tuple[Any, Any]:
     """
     xp = namespace_of(log_omega)
     omega = xp.exp(log_omega)
-    kv = log_kv_moments(p, omega, backend="jax" if xp is jnp else "cpu")
+    kv = (log_kv_moments if xp is jnp else moments_at)(p, omega)
     (u, f, g), cov = (kv.mean[i] for i in range(3)), xp.asarray(kv.cov)
     spread = f + g + (u + f) * (g - u)
     up_up = cov[0, 0] + 2 * cov[0, 1] + cov[1, 1]
