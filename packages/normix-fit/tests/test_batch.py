@@ -228,7 +228,7 @@ def test_every_status_has_a_message():
 def test_single_precision_warns_once_and_works(name):
     X = synthetic("heavy")
     with pytest.warns(UserWarning, match="float32") as record:
-        result = fit(X.astype(np.float32), name)
+        result = fit(X.astype(np.float32), name, backend="jax")
     assert len(record) == 1
     assert result.model.mu.dtype == jnp.float32
     assert result.log_likelihood == pytest.approx(fit(X, name).log_likelihood, rel=1e-4)
@@ -253,6 +253,7 @@ def test_a_start_of_another_precision_is_brought_to_that_of_the_data():
         ({"tol": 0.0}, "tol must be > 0, got 0.0"),
         ({"tol": float("nan")}, "tol must be > 0, got nan"),
         ({"gain_tol": -1.0}, "gain_tol must be > 0, got -1.0"),
+        ({"backend": "gpu"}, "backend"),
         ({"e_step_backend": "gpu"}, "e_step_backend"),
         ({"m_step_backend": "gpu"}, "m_step_backend"),
         ({"convergence": "gain"}, "convergence"),

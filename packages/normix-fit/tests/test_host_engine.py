@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from normix_fit import FAMILIES, BatchEMFitter, fit, fit_all
+from normix_fit import FAMILIES, fit, fit_all
 from normix_fit import _host_rows as host_rows
 from normix_fit._backend import resolve
 from normix_fit._host_rows import HostRows
@@ -85,7 +85,7 @@ def test_auto_follows_the_data():
     assert mixed.backend == "mixed"
     assert mixed.log_likelihood == pytest.approx(fit(X, "nig").log_likelihood, rel=1e-12)
     with pytest.raises(ValueError, match=r"backend must be 'auto' or 'jax' or 'cpu', got 'gpu'"):
-        BatchEMFitter(backend="gpu")
+        resolve("here", "backend", "gpu", X)
 
 
 def test_many_blocks_are_one_sum(monkeypatch):

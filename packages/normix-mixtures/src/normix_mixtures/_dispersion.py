@@ -129,12 +129,17 @@ _SMALL = 64  # columns up to which SciPy's BLAS would take longer to import than
 
 
 def whiten_on_host(L: Any, x: Any) -> Any:
-    """L⁻¹ of every row of x, shape (n, d), by BLAS."""
-    if len(L) <= _SMALL:
-        return x @ np.linalg.inv(L).T
-    from scipy.linalg.blas import dtrsm
+    """L⁻¹ of every row of x, shape (n, d), by forward substitution."""
+    if len(L) > _SMALL:
+        from scipy.linalg.blas import dtrsm
 
-    return dtrsm(1.0, L, x.T, lower=1).T
+        return dtrsm(1.0, L, x.T, lower=1).T
+    z = np.array(x.T, order="C")
+    for j, row in enumerate(L):
+        if j > 0:
+            z[j] -= row[:j] @ z[:j]
+        z[j] /= row[j]
+    return z.T
 
 
 @final

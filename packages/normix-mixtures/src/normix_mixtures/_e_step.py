@@ -107,8 +107,13 @@ def expect_rows(
     """Sums over rows, for a model in the gauge; rows of weight 0 do not count."""
     if backend == "jax":
         return _expected(joint, X, weights, origin)
-    given = RowsGiven(to_host(joint))
-    X, weights, origin = to_host((X, weights, origin))
+    with np.errstate(all="ignore"):
+        total = _expected_on_host(to_host(joint), *to_host((X, weights, origin)))
+    return total if is_on_host(joint.mu) else to_jax(total, joint.mu.dtype)
+
+
+def _expected_on_host(joint: JointNormalMixture, X: Any, weights: Any, origin: Any) -> Expected:
+    given = RowsGiven(joint)
     total: Expected | None = None
     for rows in blocks(*X.shape):
         w = None if weights is None else weights[rows]
@@ -117,8 +122,7 @@ def expect_rows(
     assert total is not None
     sums = total.statistics
     about: Any = np.zeros(X.shape[1]) if origin is None else origin
-    total = total._replace(statistics=MixtureStatistics(about, sums.n, *sums.parts))
-    return total if is_on_host(joint.mu) else to_jax(total, joint.mu.dtype)
+    return total._replace(statistics=MixtureStatistics(about, sums.n, *sums.parts))
 
 
 def _summed(

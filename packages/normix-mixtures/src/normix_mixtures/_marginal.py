@@ -505,7 +505,8 @@ class NormalMixture(Unbatched):
             return cls.default_start(OneBlock(rows, w), given)
         dtype = jnp.float32 if rows.dtype == np.float32 else jnp.result_type(float)
         rows, w, given = to_host((rows, np.ones(len(rows)) if w is None else w, given))
-        model: Self = to_jax(cls.default_start(OneBlock(rows, w), given), dtype)
+        with np.errstate(all="ignore"):
+            model: Self = to_jax(cls.default_start(OneBlock(rows, w), given), dtype)
         return model
 
     @classmethod

@@ -12,7 +12,7 @@ of the rest, Q = along² + across. With W² = v² + A B and the mode y0 of log Y
 C is the mass of log Y about its mode (`normix_bessel.KvMoments.log_mass`), given x and before. No
 other term is larger than the density asks for: where c > 0,
 
-    δ (W + c + w) = v² - p² + s² across + w |z - L⁻¹γ|² + p (Q - s²),
+    δ (W + c + w) = v² - p² + A across + (along - s) (a (along - s) + 2 p s),
 
 which is next to 0 where δ is, and elsewhere δ = (W - w) + |c|. log y0 comes from y0 - 1 = (v + W)/A
 - 1 = (W - w - s² - d/2)/A, or for v < 0 from B/(W - v) - 1 = (Q - (W - w) - d/2)/(W - v).
@@ -65,8 +65,7 @@ def at_mode(of: Gauged, along: Any, across: Any, xp: Any) -> AtMode:
     risen = (between + s * s * of.b + A * Q) / (W + w)  # W - w
     c = s * along
     apart = along - s
-    gap = between + s * s * across + w * (across + apart * apart)
-    gap = gap + p * (across + apart * (along + s))
+    gap = between + A * across + apart * (of.a * apart + 2 * p * s)
     fall = xp.where(c > 0, gap / (W + xp.abs(c) + w), risen - c)
     above = v > 0
     top, bottom = xp.where(above, v + W, B), xp.where(above, A, W - v)

@@ -39,13 +39,13 @@ def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, Array
     mu, subordinator = joint.mu, joint.subordinator
     on_host = is_on_host(mu)
     if held.mu:
-        given = vector(owner, "mu", values["mu"])
-        mu = to_host(values["mu"]) if on_host else given.astype(mu.dtype)
+        location = vector(owner, "mu", values["mu"])
+        mu = to_host(location) if on_host else location.astype(mu.dtype)
         require(mu.shape == joint.mu.shape, owner, "mu", f"have shape {joint.mu.shape}",
                 mu.shape, "pass one location per component")  # fmt: skip
     if held.shape is not None:
-        (shape,) = scalars(owner, **{held.shape: values[held.shape]})
-        shape = to_host(shape) if on_host else shape
+        given = {held.shape: values[held.shape]}
+        shape: Any = to_host(values[held.shape]) if on_host else scalars(owner, **given)[0]
         sign = namespace_of(mu).sign(joint.subordinator_as_gig().p)
         order = shape if held.shape == "p" else sign * shape
         of_order = _of_order if on_host else _of_order_in_jax

@@ -260,7 +260,8 @@ def _as_text(value: Any) -> str:
 def timed(fit: Callable[[], EMResult[Model]]) -> EMResult[Model]:
     """The result of a fit with the seconds that it took, and those of them spent compiling."""
     began = time.perf_counter()
-    with compile_spans() as spans:
+    # what is not finite ends a fit with a status, in NumPy as in JAX
+    with compile_spans() as spans, np.errstate(all="ignore"):
         result = fit()
     return dataclasses.replace(
         result, elapsed=time.perf_counter() - began, compile_seconds=seconds_covered(spans)
