@@ -1,0 +1,73 @@
+"""Print the table of _uniform.py: log of the sum of Debye's expansion, fitted from LIMIT on.
+
+    uv run python packages/normix-bessel/tools/expansion_coefficients.py
+
+takes two minutes. With ξ = LIMIT / w and s = v²/w² the function is
+
+    L(ξ, s) = log(K_v(z) e^(w - v asinh(v/z)) √(2w/π)) ~ ξ Σ ξ^i (polynomial of degree i + 1 in s)
+
+for large w. The polynomials are fitted by least squares to integrals of 40 digits at products of
+Chebyshev points. Two powers of s more than the expansion has, from i = 1 on, and half of the terms
+in ξ that it would need serve w >= LIMIT to below 2e-17.
+"""
+
+from mpmath import mp, mpf
+
+LIMIT = 25
+POWERS = 11  # of ξ
+EXTRA = 2
+NODES = 15  # in each variable
+DEPTH = 92  # e^-DEPTH is below the digits
+
+
+def log_sum(w: mpf, s: mpf) -> mpf:
+    """L by the trapezoidal rule about the saddle, whose integrand is √(2π/w) e^L in all."""
+    p = mp.sqrt(s)
+    rise, fall = w * (1 + p) / 2, w * (1 - s) / (1 + p) / 2
+
+    def phi(u: mpf) -> mpf:
+        e = mp.exp(u)
+        return rise * (e - 1 - u) + fall * (1 / e - 1 + u)
+
+    def end(sign: int) -> mpf:
+        low, high = mpf(0), mpf(64)
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if phi(sign * middle) < DEPTH else (low, middle)
+        return high
+
+    left, right, nodes = end(-1), end(1), 150
+    h = (left + right) / nodes
+    total = mp.fsum(mp.exp(-phi(i * h - left)) for i in range(nodes + 1))
+    return mp.log(h * total * mp.sqrt(w / (2 * mp.pi)))
+
+
+def degree(i: int) -> int:
+    return i + 1 + (EXTRA if i else 0)
+
+
+def main() -> None:
+    mp.dps = 40
+    nodes = [(1 + mp.cos(mp.pi * (k + mpf(1) / 2) / NODES)) / 2 for k in range(NODES)]
+    points = [(xi, s) for xi in nodes for s in nodes]
+    exact = [log_sum(LIMIT / xi, s) for xi, s in points]
+    terms = [(i, j) for i in range(POWERS) for j in range(degree(i) + 1)]
+    rows = mp.matrix([[xi ** (i + 1) * s**j for i, j in terms] for xi, s in points])
+    found, _ = mp.qr_solve(rows, mp.matrix(exact))
+    table = dict(zip(terms, map(float, found), strict=True))
+    print("_COEFFICIENTS = (")
+    for i in range(POWERS):
+        print("    (")
+        for j in range(degree(i) + 1):
+            print(f"        {table[i, j]!r},")
+        print("    ),")
+    print(")")
+    errors = [
+        abs(mp.fsum(mpf(c) * xi ** (i + 1) * s**j for (i, j), c in table.items()) - y)
+        for (xi, s), y in zip(points, exact, strict=True)
+    ]
+    print(f"# largest error, coefficients rounded: {float(max(errors)):.1e}")
+
+
+if __name__ == "__main__":
+    main()
