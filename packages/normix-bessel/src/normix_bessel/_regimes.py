@@ -23,7 +23,7 @@ Elementwise = Callable[[jax.Array, jax.Array], Results]  # of |v| and z, all of 
 
 _SMALL_BATCH = 4096  # up to here a region is evaluated on the whole batch
 _LARGEST_BATCH = 1 << 20  # beyond, by chunks: some 40 arrays of a chunk are alive at once
-_CPU_CHUNK = 1 << 13  # so that these stay in the cache; a GPU would rather be kept busy
+_CPU_CHUNK = 1 << 11  # so that these stay in the cache; a GPU would rather be kept busy
 _COUNT_BITS = 10  # of a count in packed ones: three of them in an int32
 _COUNT_BLOCK = 512  # elements that they count, fewer than 2^_COUNT_BITS
 
@@ -173,7 +173,7 @@ def _by_regime(
         )
         return position, *moved
 
-    alike = jnp.any(jnp.stack(sizes) == count)
+    alike = jnp.any(jnp.stack([*sizes, ends[0]]) == count)
     position, *inputs = jax.lax.cond(alike, lambda: (index, v, z), order)
     # a last chunk may go beyond its part, where the next regimes write after it
     inputs = [jnp.pad(x, (0, chunk), constant_values=1.0) for x in inputs]
