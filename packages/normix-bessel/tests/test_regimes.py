@@ -7,6 +7,7 @@ import pytest
 from mpmath import mp
 
 from normix_bessel import _regimes, _saddle, _small_argument, _uniform, log_kv, log_kv_moments
+from normix_bessel._uniform_tables import FROM_25, FROM_64
 
 SIZE = 70_000  # more than one chunk on the CPU
 
@@ -136,7 +137,7 @@ def beyond(limit, size):
 @pytest.fixture(scope="module")
 def far(reference):
     """What the expansion serves."""
-    return beyond(_uniform.LIMIT, len(reference.v))
+    return beyond(FROM_25.limit, len(reference.v))
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +146,16 @@ def wide(reference):
     return beyond(_saddle._WIDE, len(reference.v))
 
 
-def test_the_expansion_agrees_with_the_rule(far):
+@pytest.mark.parametrize("table", [FROM_25, FROM_64], ids=["from 25", "from 64"])
+def test_the_expansion_agrees_with_the_rule(far, wide, table):
     """As the seam between regimes does: to the error of either."""
-    rule, expansion = jax.jit(_saddle.gradient)(*far), jax.jit(_uniform.gradient)(*far)
-    (value,) = jax.jit(_uniform.value)(*far)
-    scale = np.maximum(1.0, np.maximum(np.abs(rule[0]), far[0]))
+    v, z = far if table is FROM_25 else wide
+    rule, expansion = (
+        jax.jit(_saddle.gradient)(v, z),
+        jax.jit(_uniform.gradient, static_argnums=2)(v, z, table),
+    )
+    (value,) = jax.jit(_uniform.value, static_argnums=2)(v, z, table)
+    scale = np.maximum(1.0, np.maximum(np.abs(rule[0]), v))
     np.testing.assert_array_less(np.abs(rule[0] - expansion[0]), 4e-15 * scale)
     np.testing.assert_allclose(value, expansion[0], rtol=1e-14)
     close(expansion[1:], rule[1:], 1e-14, 1e-16)

@@ -1,24 +1,47 @@
-"""Print the table of _uniform.py: log of the sum of Debye's expansion, fitted from LIMIT on.
+"""Print _uniform_tables.py: log of the sum of Debye's expansion, fitted from a limit of w on.
 
     uv run python packages/normix-bessel/tools/expansion_coefficients.py
 
-takes a quarter of a minute. With ξ = LIMIT / w and s = v²/w² the function is
+takes half a minute. With ξ = limit / w and s = v²/w² the function is
 
     L(ξ, s) = log(K_v(z) e^(w - v asinh(v/z)) √(2w/π)) ~ ξ Σ ξ^i (polynomial of degree i + 1 in s)
 
 for large w. The polynomials are fitted by least squares to integrals of 40 digits at products of
-Chebyshev points. With three powers of s more than the expansion has, from i = 1 on, half of the
-terms in ξ that it would need serve w >= LIMIT to 4e-18. At s = 1 an error of the fit oscillates
-fastest: a derivative there multiplies it by the square of the degree.
+Chebyshev points. With a few powers of s more than the expansion has, from i = 1 on, half of the
+terms in ξ that it would need leave 5e-18. At s = 1 an error of the fit oscillates fastest: a
+derivative there multiplies it by the square of the degree.
 """
+
+from typing import NamedTuple
 
 from mpmath import mp, mpf
 
-LIMIT = 25
-POWERS = 11  # of ξ
-EXTRA = 3
 NODES = 17  # in each variable
 DEPTH = 92  # e^-DEPTH is below the digits
+
+
+class Fit(NamedTuple):
+    limit: int
+    powers: int  # of ξ
+    extra: int  # powers of s beyond those of the expansion
+
+    def degree(self, i: int) -> int:
+        return i + 1 + (self.extra if i else 0)
+
+
+FITS = (Fit(25, 11, 3), Fit(64, 8, 1))
+HEADER = '''"""Tables of `_uniform`, made by tools/expansion_coefficients.py."""
+
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """L(ξ, s) with ξ = limit / w, for w >= limit."""
+
+    limit: float
+    coefficients: tuple[tuple[float, ...], ...]  # of ξ, ξ², .., each ascending in s
+
+'''
 
 
 def log_sum(w: mpf, s: mpf) -> mpf:
@@ -43,31 +66,33 @@ def log_sum(w: mpf, s: mpf) -> mpf:
     return mp.log(h * total * mp.sqrt(w / (2 * mp.pi)))
 
 
-def degree(i: int) -> int:
-    return i + 1 + (EXTRA if i else 0)
+def table(fit: Fit) -> str:
+    nodes = [(1 + mp.cos(mp.pi * (k + mpf(1) / 2) / NODES)) / 2 for k in range(NODES)]
+    points = [(xi, s) for xi in nodes for s in nodes]
+    exact = [log_sum(fit.limit / xi, s) for xi, s in points]
+    terms = [(i, j) for i in range(fit.powers) for j in range(fit.degree(i) + 1)]
+    rows = mp.matrix([[xi ** (i + 1) * s**j for i, j in terms] for xi, s in points])
+    found, _ = mp.qr_solve(rows, mp.matrix(exact))
+    values = dict(zip(terms, map(float, found), strict=True))
+    errors = [
+        abs(mp.fsum(mpf(c) * xi ** (i + 1) * s**j for (i, j), c in values.items()) - y)
+        for (xi, s), y in zip(points, exact, strict=True)
+    ]
+    lines = [
+        f"FROM_{fit.limit} = Table(  # largest error {float(max(errors)):.0e}",
+        f"    {float(fit.limit)},",
+        "    (",
+    ]
+    for i in range(fit.powers):
+        row = [f"            {values[i, j]!r}," for j in range(fit.degree(i) + 1)]
+        lines += ["        (", *row, "        ),"]
+    return "\n".join([*lines, "    ),", ")"])
 
 
 def main() -> None:
     mp.dps = 40
-    nodes = [(1 + mp.cos(mp.pi * (k + mpf(1) / 2) / NODES)) / 2 for k in range(NODES)]
-    points = [(xi, s) for xi in nodes for s in nodes]
-    exact = [log_sum(LIMIT / xi, s) for xi, s in points]
-    terms = [(i, j) for i in range(POWERS) for j in range(degree(i) + 1)]
-    rows = mp.matrix([[xi ** (i + 1) * s**j for i, j in terms] for xi, s in points])
-    found, _ = mp.qr_solve(rows, mp.matrix(exact))
-    table = dict(zip(terms, map(float, found), strict=True))
-    print("_COEFFICIENTS = (")
-    for i in range(POWERS):
-        print("    (")
-        for j in range(degree(i) + 1):
-            print(f"        {table[i, j]!r},")
-        print("    ),")
-    print(")")
-    errors = [
-        abs(mp.fsum(mpf(c) * xi ** (i + 1) * s**j for (i, j), c in table.items()) - y)
-        for (xi, s), y in zip(points, exact, strict=True)
-    ]
-    print(f"# largest error, coefficients rounded: {float(max(errors)):.1e}")
+    print(HEADER)
+    print("\n".join(map(table, FITS)))
 
 
 if __name__ == "__main__":

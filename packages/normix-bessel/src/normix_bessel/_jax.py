@@ -111,7 +111,7 @@ def _end_of_chain(
     series: Elementwise,
     saddle: Callable[..., Results],
     small_order: Elementwise | None = None,
-    expansion: Elementwise | None = None,
+    expansion: Callable[..., Results] | None = None,
     far_batches: bool = True,
 ) -> Callable[[jax.Array, jax.Array], Results]:
     """The gathered form, whose derivatives are those of the plain one."""

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-from . import _small_argument, _small_order, _uniform
+from . import _small_argument, _small_order
+from ._uniform_tables import FROM_25, FROM_64
 
 Results = tuple[jax.Array, ...]
 Elementwise = Callable[[jax.Array, jax.Array], Results]  # of |v| and z, all of one shape
@@ -45,7 +46,12 @@ SMALL_ORDER = Region(
     *(1 / 32, 1.0),
 )
 
-FAR = Region(lambda v, z: jnp.hypot(v, z) >= _uniform.LIMIT, *(0.0, 2 * _uniform.LIMIT))
+
+def _beyond(limit: float) -> Region:
+    return Region(lambda v, z: jnp.hypot(v, z) >= limit, 0.0, 2 * limit)
+
+
+FAR, FARTHER = _beyond(FROM_25.limit), _beyond(FROM_64.limit)
 
 
 def _outside_corner(v: jax.Array, z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -85,15 +91,15 @@ def gathered(
     series: Elementwise,
     saddle: Elementwise,
     *,
-    expansion: Elementwise | None = None,
+    expansion: Callable[..., Results] | None = None,
     small_order: Elementwise | None = None,
     far_batches: bool = True,
 ) -> Elementwise:
     """The same numbers, with each regime run over the elements it serves; not differentiable.
 
-    `small_order`, if given, serves its region. `expansion`, if given, serves what is `FAR`: on a
-    CPU the elements of a large batch that are, otherwise a batch that is so as a whole, if
-    `far_batches`.
+    `small_order`, if given, serves its region. `expansion`, if given, serves the elements of a
+    large batch on a CPU that are `FAR`, and otherwise, by its shorter table, a batch that is
+    `FARTHER` as a whole, unless `far_batches` is false.
     """
     patches = [(SMALL_ARGUMENT, series)]
     if small_order is not None:
@@ -103,7 +109,8 @@ def gathered(
     def whole(near: Elementwise, v: jax.Array, z: jax.Array) -> Results:
         if expansion is None or not far_batches:
             return near(v, z)
-        return jax.lax.cond(jnp.all(FAR.holds(v, z)), expansion, near, v, z)
+        short = partial(expansion, table=FROM_64)
+        return jax.lax.cond(jnp.all(FARTHER.holds(v, z)), short, near, v, z)
 
     def small(v: jax.Array, z: jax.Array) -> Results:
         found = saddle(*_outside_corner(v, z))

@@ -1,155 +1,25 @@
-"""Debye's uniform expansion: log(e^z K_v(z)) without an exponential, for hypot(v, z) >= LIMIT.
+"""Debye's uniform expansion: log(e^z K_v(z)) without an exponential, where hypot(v, z) is large.
 
 With w = hypot(v, z), p = v/w and t0 = asinh(v/z) (DLMF 10.41.4, whose sum is e^L)
 
-    log K_v(z) = v t0 - w + ½ log π/2 + G,   G = L(ξ, p²) - ½ log w,   ξ = LIMIT / w.
+    log K_v(z) = v t0 - w + ½ log π/2 + G,   G = L(ξ, p²) - ½ log w,   ξ = limit / w.
 
-L is a polynomial that tools/expansion_coefficients.py fits: from LIMIT on its error is 4e-18, with
-half of the terms in 1/w that the expansion would need. Slopes and moments are derivatives of G.
+L is a polynomial that tools/expansion_coefficients.py fits for w from a limit on: its error is
+5e-18, with half of the terms in 1/w that the expansion would need. Slopes and moments are
+derivatives of G. Every function takes the table of its coefficients: that from 64 on is half as
+long as that from 25 on.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ._saddle import saddle_point
-
-LIMIT = 25.0
-
-# Of ξ, ξ², .., each ascending in p². Made by tools/expansion_coefficients.py.
-_COEFFICIENTS = (
-    (
-        -0.005,
-        0.008333333333333333,
-    ),
-    (
-        0.00010000000000000002,
-        -0.0006000000000000006,
-        0.0005000000000000046,
-        -1.215305998096166e-17,
-        1.3519471024934574e-17,
-        -5.305680067518454e-18,
-    ),
-    (
-        -4.166666666666646e-06,
-        5.309999999998298e-05,
-        -0.00011049999999972078,
-        6.138888888747422e-05,
-        3.0382106136952966e-15,
-        -2.9103265473816945e-15,
-        1.0253616311641164e-15,
-    ),
-    (
-        2.599999999671041e-07,
-        -5.679999996709638e-06,
-        2.123999994858451e-05,
-        -2.7119999700854907e-05,
-        1.1299999171700962e-05,
-        1.1789462956125337e-12,
-        -8.337572128335477e-13,
-        2.3213724258950986e-13,
-    ),
-    (
-        -2.145999922382445e-08,
-        7.14985629413719e-07,
-        -4.151576244074221e-06,
-        8.979789291745018e-06,
-        -8.282462802356864e-06,
-        2.7607623653381877e-06,
-        7.57403728908411e-11,
-        -4.244410680143234e-11,
-        9.732713451054243e-12,
-    ),
-    (
-        2.1973258713351736e-09,
-        -1.0367909855027283e-07,
-        8.586055827181769e-07,
-        -2.7590194731427017e-06,
-        4.184027426638605e-06,
-        -3.020636342810051e-06,
-        8.374395974430954e-07,
-        1.6785360183004265e-09,
-        -7.569839087853122e-10,
-        1.4342960913657028e-10,
-    ),
-    (
-        -2.683431006888609e-10,
-        1.7030469195524127e-08,
-        -1.900788961354799e-07,
-        8.411684011315917e-07,
-        -1.8474479845560137e-06,
-        2.14726579168117e-06,
-        -1.2600965000069963e-06,
-        2.819470182557188e-07,
-        1.507505274367112e-08,
-        -5.426924206240352e-09,
-        8.318176770889617e-10,
-    ),
-    (
-        3.796542301970393e-11,
-        -3.1146287087719282e-09,
-        4.487173697325298e-08,
-        -2.590500788649146e-07,
-        7.613580268885718e-07,
-        -1.2416628583659371e-06,
-        1.1189893839100098e-06,
-        -4.812990008698784e-07,
-        1.9133604150053227e-08,
-        5.340804052429637e-08,
-        -1.4214873916447126e-08,
-        1.542682844110688e-09,
-    ),
-    (
-        -5.960274060075259e-12,
-        6.074070394157525e-10,
-        -1.0806238803658824e-08,
-        7.710271552867783e-08,
-        -2.8209598215976646e-07,
-        5.803882843945503e-07,
-        -6.719628202539653e-07,
-        3.743738714903439e-07,
-        3.616339997356708e-09,
-        -1.1504061427839959e-07,
-        4.726317374514813e-08,
-        -2.3844745400154535e-09,
-        -1.055701744520169e-09,
-    ),
-    (
-        9.084506668700477e-13,
-        -1.0916601738468866e-10,
-        2.2681868611424897e-09,
-        -1.8783280507419015e-08,
-        7.942692174514214e-08,
-        -1.880490035187819e-07,
-        2.482939260849679e-07,
-        -1.5299716683117093e-07,
-        -6.791056703993816e-09,
-        4.5343855132417596e-08,
-        1.8438833718431796e-08,
-        -4.504835168127638e-08,
-        2.1016257713215486e-08,
-        -3.010864443835112e-09,
-    ),
-    (
-        -9.127541429393266e-14,
-        1.2219304243968167e-11,
-        -2.803163651234803e-10,
-        2.5437354685481864e-09,
-        -1.1699908524016919e-08,
-        2.985331011817369e-08,
-        -4.183567763287361e-08,
-        2.6288887058656087e-08,
-        2.7012679510306628e-09,
-        -8.768612789593684e-09,
-        -1.9721368095398128e-09,
-        -9.647983162188e-10,
-        1.0653959889343526e-08,
-        -8.681882520359617e-09,
-        2.1500444426541307e-09,
-    ),
-)
+from ._uniform_tables import FROM_25, Table
 
 
 def _raised(terms: list[jax.Array], x: jax.Array, order: int) -> list[jax.Array]:
@@ -158,10 +28,10 @@ def _raised(terms: list[jax.Array], x: jax.Array, order: int) -> list[jax.Array]
     return [x * terms[0], *inner, terms[-1]][: order + 1]
 
 
-def _taylor(xi: jax.Array, s: jax.Array, order: int) -> list[list[jax.Array]]:
+def _taylor(xi: jax.Array, s: jax.Array, table: Table, order: int) -> list[list[jax.Array]]:
     """[j][i]: the coefficient of δξ^i δs^j in L(ξ + δξ, s + δs), i + j <= order."""
     found: list[list[jax.Array]] = [[] for _ in range(order + 1)]
-    for coefficients in reversed(_COEFFICIENTS):
+    for coefficients in reversed(table.coefficients):
         of_s = [jnp.full_like(s, coefficients[-1])]
         for c in coefficients[-2::-1]:
             first, *rest = _raised(of_s, s, order)
@@ -173,19 +43,30 @@ def _taylor(xi: jax.Array, s: jax.Array, order: int) -> list[list[jax.Array]]:
     return [_raised(terms, xi, order - j) for j, terms in enumerate(found)]
 
 
+Sums = Callable[[jax.Array, jax.Array], list[list[jax.Array]]]
+
+
+def _materialised(sums: Sums) -> Sums:
+    """The same where any ξ <= 1: the condition keeps XLA from taking them anew in every result."""
+
+    def evaluate(xi: jax.Array, s: jax.Array) -> list[list[jax.Array]]:
+        shapes = jax.eval_shape(sums, xi, s)
+        nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+        return jax.lax.cond(jnp.any(xi <= 1), sums, lambda *_: nothing, xi, s)
+
+    return evaluate
+
+
 class _Point(NamedTuple):
     """A point of the domain, and G there: with its slopes w ∂G/∂w and ∂G/∂p."""
 
     t0: jax.Array
     w: jax.Array
+    xi: jax.Array
     p: jax.Array  # v/w
     r: jax.Array  # z/w
     taylor: list[list[jax.Array]]  # of L
     log_kve: jax.Array
-
-    @property
-    def xi(self) -> jax.Array:
-        return LIMIT / self.w
 
     @property
     def along_w(self) -> jax.Array:
@@ -211,35 +92,36 @@ class _Point(NamedTuple):
         return u, f, ((1 + p) * along_p - along_w) / self.w
 
 
-def _at(v: jax.Array, z: jax.Array, order: int) -> _Point:
+def _at(v: jax.Array, z: jax.Array, table: Table, order: int) -> _Point:
     """z - w = -v² / (w + z) does not cancel."""
     t0, w = saddle_point(v, z), jnp.hypot(v, z)
-    p = v / w
-    taylor = _taylor(LIMIT / w, p * p, order)
+    xi, p = table.limit / w, v / w
+    sums = partial(_taylor, table=table, order=order)
+    taylor = (_materialised(sums) if order else sums)(xi, p * p)
     log_kve = v * (t0 - v / (w + z)) + (taylor[0][0] - 0.5 * jnp.log(w * (2 / math.pi)))
-    return _Point(t0, w, p, z / w, taylor, log_kve)
+    return _Point(t0, w, xi, p, z / w, taylor, log_kve)
 
 
-def value(v: jax.Array, z: jax.Array) -> tuple[jax.Array]:
+def value(v: jax.Array, z: jax.Array, table: Table = FROM_25) -> tuple[jax.Array]:
     """log(e^z K_v(z)), v >= 0."""
-    return (_at(v, z, 0).log_kve,)
+    return (_at(v, z, table, 0).log_kve,)
 
 
-def gradient(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+def gradient(v: jax.Array, z: jax.Array, table: Table = FROM_25) -> tuple[jax.Array, ...]:
     """(log(e^z K), ∂v, ∂z), from ∂v (v t0 - w) = t0 and ∂z (v t0 - w + z) = -v² / (z (w + z))."""
-    at = _at(v, z, 1)
+    at = _at(v, z, table, 1)
     u, _, _ = at.means()
     dz = at.r * ((at.along_w - at.p * at.along_p) / at.w) - at.p * (v / (at.w + z)) / at.r
     return at.log_kve, at.t0 + u, dz
 
 
-def mean(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+def mean(v: jax.Array, z: jax.Array, table: Table = FROM_25) -> tuple[jax.Array, ...]:
     """log(e^z K) and the means of u, f and g (`KvMoments`), v >= 0."""
-    at = _at(v, z, 1)
+    at = _at(v, z, table, 1)
     return at.log_kve, *at.means()
 
 
-def covariance(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
+def covariance(v: jax.Array, z: jax.Array, table: Table = FROM_25) -> tuple[jax.Array, ...]:
     """log(e^z K), the means of u, f, g, and their covariances uu, uf, ug, ff, fg, gg, v >= 0.
 
     They are derivatives at λ = 0, in λ, -a and -b, of
@@ -251,7 +133,7 @@ def covariance(v: jax.Array, z: jax.Array) -> tuple[jax.Array, ...]:
     and p in `means`, w ∂ij w = W is 1 - p², 1 - p, -(1 + p) for λλ, λa, λb and else 0, and
     w ∂ij p = -(p ∂ij w + ∂i p ∂j w + ∂i w ∂j p).
     """
-    at = _at(v, z, 2)
+    at = _at(v, z, table, 2)
     x, xi, p, gap = 1 / at.w, at.xi, at.p, at.gap
     (_, first, second), (slope, mixed), (bend,) = at.taylor
     ww = 0.5 + 2 * xi * (first + xi * second)
