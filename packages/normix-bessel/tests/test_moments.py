@@ -193,7 +193,7 @@ def test_moments_are_differentiable(reference, derivatives):
 
 
 def test_means_of_wide_batches_are_those_of_the_rule():
-    """A batch with w >= 64 throughout takes the expansion; one other element prevents it."""
+    """A small batch that is far throughout takes the expansion; one other element prevents it."""
     rng = np.random.default_rng(1)
     angle, w = rng.uniform(-np.pi / 2, np.pi / 2, 400), 10 ** rng.uniform(1.81, 7, 400)
     v, z = w * np.sin(angle), np.maximum(w * np.cos(angle), 1e-3)

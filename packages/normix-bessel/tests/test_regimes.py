@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mpmath import mp
 
 from normix_bessel import _regimes, _saddle, _small_argument, _uniform, log_kv, log_kv_moments
+from normix_bessel._uniform_tables import FROM_25, FROM_64
 
 SIZE = 70_000  # more than one chunk on the CPU
 
@@ -56,8 +58,56 @@ def test_moments_in_a_large_batch(large, reference):
     close(part, log_kv_moments(v[rows], z[rows]), 1e-10, 1e-14)
 
 
-def test_all_of_a_large_batch_in_the_corner(padded):
-    v, z = np.linspace(0.0, 5.0, 5000), np.geomspace(1e-12, 0.2, 5000)
+@pytest.fixture(scope="module")
+def repeated(reference):
+    """The reference points in a batch that is ordered by regime, each several times."""
+    return np.random.default_rng(4).permutation(np.arange(5000) % len(reference.v))
+
+
+def test_a_large_batch_is_as_right_as_a_small_one(reference, gradient_of, repeated):
+    v, z = reference.v[repeated], reference.z[repeated]
+    assert v.size > _regimes._SMALL_BATCH
+    got = [np.asarray(log_kv(v, z)), *gradient_of(v, z)[1]]
+    first = np.unique(repeated, return_index=True)[1]
+    value, dv, dz = (np.asarray(x)[first] for x in got)
+    assert reference.errors("log_kv", value, reference.scale).max() <= 2e-15
+    close(got[0], value[repeated], 4e-15, 4e-15)
+    size = np.where(reference.v > 0, np.abs(reference["dv"]), 1.0)
+    assert reference.errors("dv", dv, size).max() <= 1e-13
+    assert reference.errors("dz", dz).max() <= 2e-14
+
+
+def test_moments_in_a_large_batch_are_as_right(reference, moments, repeated):
+    got = log_kv_moments(reference.v[repeated], reference.z[repeated])
+    first, held = np.unique(repeated, return_index=True)[1], reference.z >= 1e-60
+    for name in ("ratio_up", "ratio_down"):
+        ratio = np.asarray(getattr(got, name))[first]
+        assert reference.errors(name, ratio)[held].max() <= 1e-13
+    small, large = moments("jax").cov[held], np.asarray(got.cov)[first][held]
+    deviation = np.sqrt(np.einsum("...ii->...i", small))
+    scale = deviation[:, :, None] * deviation[:, None, :]
+    assert np.max(np.abs(large - small) / scale) <= 1e-11
+
+
+@pytest.mark.parametrize("size", [4097, 5000, 8192])
+def test_the_order_by_regime_is_stable(size):
+    """Members of no part first, whatever the number of blocks that are counted in."""
+    label = np.random.default_rng(size).integers(0, 4, size)
+    members = [jnp.asarray(label == k) for k in (1, 2, 3)]
+    ends = [jnp.int32(np.sum(label < k)) for k in (1, 2, 3)]
+    position = _regimes._positions(members, ends, jnp.arange(size, dtype=jnp.int32))
+    expected = np.empty(size, int)
+    expected[np.argsort(label, kind="stable")] = np.arange(size)
+    np.testing.assert_array_equal(position, expected)
+
+
+@pytest.mark.parametrize(
+    ("v", "z"),
+    [((30.0, 50.0), (1e-3, 1e3)), ((0.0, 5.0), (1e-12, 0.2)), ((0.0, 20.0), (0.4, 10.0))],
+    ids=["far", "corner", "rule"],
+)
+def test_a_large_batch_of_one_regime(padded, v, z):
+    v, z = np.linspace(*v, 5000), np.geomspace(*z, 5000)
     close(log_kv(v, z)[::100], padded(log_kv, v[::100], z[::100]), 4e-15)
 
 
@@ -72,35 +122,88 @@ def test_vmap_gathers_what_it_batches(large):
     assert whiles(jax.vmap(log_kv)) == whiles(log_kv) > whiles(lambda v, z: log_kv(v[:9], z[:9]))
 
 
-@pytest.fixture(scope="module")
-def far(reference):
-    """Points with hypot(v, z) from the limit of the expansion on."""
+def beyond(limit, size):
+    """Points with hypot(v, z) from a limit on."""
     rng = np.random.default_rng(2)
-    size = len(reference.v)
-    w = _uniform.LIMIT * (1 + 1e-12) * np.exp(rng.uniform(0, 1, size) ** 3 * 20)
+    w = limit * (1 + 1e-12) * np.exp(rng.uniform(0, 1, size) ** 3 * 20)
     angle = rng.uniform(0, np.pi / 2, size)
     angle[:20] = np.pi / 2 * np.repeat([0.0, 1.0 - 1e-12], 10)
-    w[::7] = _uniform.LIMIT * (1 + 1e-12)
+    w[::7] = limit * (1 + 1e-12)
     v, z = w * np.sin(angle), w * np.cos(angle)
-    assert np.all(np.hypot(v, z) >= _uniform.LIMIT)
+    assert np.all(np.hypot(v, z) >= limit)
     return v, z
 
 
-def test_the_expansion_agrees_with_the_rule(far):
-    """As the seam between batches does: to the error of either."""
-    rule, expansion = jax.jit(_saddle.gradient)(*far), jax.jit(_uniform.gradient)(*far)
-    (value,) = jax.jit(_uniform.value)(*far)
-    scale = np.maximum(1.0, np.maximum(np.abs(rule[0]), far[0]))
+@pytest.fixture(scope="module")
+def far(reference):
+    """What the expansion serves."""
+    return beyond(FROM_25.limit, len(reference.v))
+
+
+@pytest.fixture(scope="module")
+def wide(reference):
+    """What the shorter rule serves, if it is all of a batch."""
+    return beyond(_saddle._WIDE, len(reference.v))
+
+
+@pytest.mark.parametrize("table", [FROM_25, FROM_64], ids=["from 25", "from 64"])
+def test_the_expansion_agrees_with_the_rule(far, wide, table):
+    """As the seam between regimes does: to the error of either."""
+    v, z = far if table is FROM_25 else wide
+    rule, expansion = (
+        jax.jit(_saddle.gradient)(v, z),
+        jax.jit(_uniform.gradient, static_argnums=2)(v, z, table),
+    )
+    (value,) = jax.jit(_uniform.value, static_argnums=2)(v, z, table)
+    scale = np.maximum(1.0, np.maximum(np.abs(rule[0]), v))
     np.testing.assert_array_less(np.abs(rule[0] - expansion[0]), 4e-15 * scale)
     np.testing.assert_allclose(value, expansion[0], rtol=1e-14)
     close(expansion[1:], rule[1:], 1e-14, 1e-16)
 
 
+def test_moments_by_the_expansion_agree_with_the_rule(far):
+    """Relative to standard deviations; those of g feel the ends of the fit, next to z = 0."""
+    rule, expansion = (jax.jit(f)(*far) for f in (_saddle.covariance, _uniform.covariance))
+    deviation = dict(zip("ufg", np.sqrt([rule[4], rule[7], rule[9]]), strict=True))
+    for i, a in enumerate("ufg", start=1):
+        assert np.max(np.abs(expansion[i] - rule[i]) / deviation[a]) <= 2e-14, a
+    bars = {"gg": 1e-11, "fg": 1e-12}
+    for i, (a, b) in enumerate(("uu", "uf", "ug", "ff", "fg", "gg"), start=4):
+        error = np.abs(expansion[i] - rule[i]) / (deviation[a] * deviation[b])
+        assert np.max(error) <= bars.get(a + b, 1e-13), a + b
+    close(jax.jit(_uniform.mean)(*far), expansion[:4], 1e-15)
+
+
+def test_moments_by_the_expansion_as_z_vanishes():
+    """z e^t / 2 has the gamma law of order v then: moments of its logarithm and its inverse."""
+    order = [25.5, 40.0, 321.0]
+    v = np.array(order)
+    got = jax.jit(_uniform.covariance)(v, np.full_like(v, 1e-30))
+    _, u, f, g, uu, uf, ug, ff, fg, gg = map(np.asarray, got)
+    with mp.workdps(40):
+        exact = [
+            # E e^u = 1, E e^-u = v/(v-1), and the covariances of u with both
+            (mp.digamma(x) - mp.log(x), mp.polygamma(1, x), 1 / x, -x / (x - 1) ** 2)
+            for x in map(mp.mpf, order)
+        ]
+        variances = [
+            (1 / x, x**2 / ((x - 1) ** 2 * (x - 2)), -1 / (x - 1)) for x in map(mp.mpf, order)
+        ]
+    first, second, up, down = np.array(exact, float).T
+    var_up, var_down, both = np.array(variances, float).T
+    inverse = 1 / (v - 1)  # E e^-u - 1
+    close((u, f, g), (first, -first, inverse + first), 3e-14)
+    close((uu, uf, ug), (second, up - second, down + second), 1e-12)
+    close(ff, var_up - 2 * up + second, 1e-12)
+    close(gg, var_down + 2 * down + second, 1e-11)
+    close(fg, both + up - down - second, 1e-11)
+
+
 @pytest.mark.parametrize("name", ["hessian", "mean", "covariance"])
-def test_the_short_rule_agrees_with_the_long_one(far, name):
+def test_the_short_rule_agrees_with_the_long_one(wide, name):
     rule = getattr(_saddle, name)
-    short = jax.jit(lambda v, z: rule(v, z, adaptive=True))(*far)
-    long = jax.jit(rule)(*far)
+    short = jax.jit(lambda v, z: rule(v, z, adaptive=True))(*wide)
+    long = jax.jit(rule)(*wide)
     close(short[0], long[0], 1e-14)
     if name == "covariance":
         deviation = dict(zip("ufg", np.sqrt([long[4], long[7], long[9]]), strict=True))
@@ -113,10 +216,10 @@ def test_the_short_rule_agrees_with_the_long_one(far, name):
         close((short[3], short[5]), (long[3], long[5]), 1e-14)
 
 
-def test_float32_in_a_far_batch(far):
+def test_float32_in_a_far_batch(wide):
     """The expansion and the shorter rule of that precision."""
-    v, z = (np.float32(x[far[0] + far[1] < 1e6]) for x in far)
-    assert np.hypot(v, z).min() >= _uniform.LIMIT * (1 - 1e-6)
+    v, z = (np.float32(x[wide[0] + wide[1] < 1e6]) for x in wide)
+    assert np.hypot(v, z).min() >= _saddle._WIDE * (1 - 1e-6)
     assert v.size > 100
     got, expected = (
         jax.tree.map(np.float64, log_kv_moments(v.astype(dtype), z.astype(dtype)))

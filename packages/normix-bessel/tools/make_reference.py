@@ -47,7 +47,10 @@ def _points() -> list[tuple[float, float]]:
     corner_top = product(around(7.0), [1e-8, 1e-3, 0.2999, 0.3, 3.0])
     halves = [(order, z) for k in (0.5, 1.5, 4.5, 6.5) for order in around(k) for z in (1e-8, 0.05)]
     worst = [(0.176, 0.3126), (0.11, 0.32), (0.22, 0.309), (0.33, 0.302), (3.1, 0.301)]
-    # hypot(v, z) = 64, where a batch changes to the uniform expansion
+    # hypot(v, z) = 25, where the uniform expansion begins
+    seam = [*((0.0, z) for z in around(25.0)), *((v, 1e-3) for v in around(25.0))]
+    seam += [(15.0, 20.0), (20.0, 15.0), (25.0, 1e-200)]
+    # hypot(v, z) = 64, where a batch changes to the shorter rule
     far = [(0.0, 64.0), (1e-4, 64.0), (38.4, 51.2), (51.2, 38.4), (64.0, 1e-3), (64.0, 1e-200)]
     near_integer = [(k + d, 0.02) for k in (1.0, 2.0, 8.0) for d in (-1e-9, 0.0, 1e-9)]
     # where scipy.special.kve overflows, or is nan
@@ -61,7 +64,7 @@ def _points() -> list[tuple[float, float]]:
     huge = product([1e4, 1e5, 1e6], [1e-300, 1e-30, 1e-3, 10.0, 4e3, 1e6, 1e8])
     wide = product([0.0, 0.7, 25.0, 950.0], [1e6, 1e8])
     groups = (
-        *(bulk, corner_edge, corner_top, halves, near_integer, worst, far),
+        *(bulk, corner_edge, corner_top, halves, near_integer, worst, seam, far),
         *(overflow, tiny, huge, wide),
     )
     return list(dict.fromkeys(point for group in groups for point in group))

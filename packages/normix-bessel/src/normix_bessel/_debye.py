@@ -1,4 +1,4 @@
-"""The polynomials of Debye's uniform expansion, which both backends take.
+"""The polynomials of Debye's uniform expansion, which the CPU backend takes.
 
     K_v(z) ~ √(π / 2w) e^(-w + v asinh(v/z)) Σ (-1)^k U_k(v/w) / v^k,   w = hypot(v, z)
 

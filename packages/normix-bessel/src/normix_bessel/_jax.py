@@ -111,11 +111,18 @@ def _end_of_chain(
     series: Elementwise,
     saddle: Callable[..., Results],
     small_order: Elementwise | None = None,
-    expansion: Elementwise | None = None,
+    expansion: Callable[..., Results] | None = None,
+    far_batches: bool = True,
 ) -> Callable[[jax.Array, jax.Array], Results]:
     """The gathered form, whose derivatives are those of the plain one."""
     adaptive = partial(saddle, adaptive=True)
-    fast = gathered(series, adaptive, small_order=small_order, expansion=expansion)
+    fast = gathered(
+        series,
+        adaptive,
+        small_order=small_order,
+        expansion=expansion,
+        far_batches=far_batches,
+    )
     function = jax.custom_jvp(partial(at, fast))
     function.defjvp(partial(jax.jvp, partial(at, chosen(series, saddle))))
     return function
@@ -128,7 +135,13 @@ _hessian = _end_of_chain(
 _mean = _end_of_chain(
     _moments_at, _small_argument.mean, _saddle.mean, expansion=_uniform.mean
 )  # fmt: skip
-_covariance = _end_of_chain(_moments_at, _small_argument.covariance, _saddle.covariance)
+_covariance = _end_of_chain(
+    _moments_at,
+    _small_argument.covariance,
+    _saddle.covariance,
+    expansion=_uniform.covariance,
+    far_batches=False,
+)
 
 
 @jax.custom_jvp
