@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from normix_bessel.internal import look_up, tabulate
+from normix_expfam import mode_of_log
 from normix_expfam.internal import Array, Backend, is_on_host, namespace_of, to_host, to_jax
 
 from ._density import log_density as log_density_of_few
@@ -162,10 +163,12 @@ def _expected(
 
 
 def moments_by_table(joint: JointNormalMixture, X: Float[Array, "n d"]) -> PosteriorMoments:
-    """`posterior_moments` of many rows, for a model in the gauge; not to be differentiated.
+    """`posterior_moments` of many rows, not to be differentiated.
 
     One table of Bessel functions serves all rows, which have one posterior order.
     """
+    scale = mode_of_log(*joint.subordinator_as_gig())
+    joint = joint.rescaled_subordinator(1 / scale)
     p, a, b = joint.subordinator_as_gig()
     z, skew = whitened(joint, X)
     s = jnp.sqrt(skew @ skew)
@@ -185,5 +188,7 @@ def moments_by_table(joint: JointNormalMixture, X: Float[Array, "n d"]) -> Poste
     pole = (b == 0) & (of.order <= 0) & (at.B == 0)
     values = log_prob, at.log_mode + shift, jnp.exp(down) / at.mode, at.mode * jnp.exp(up)
     limits = jnp.inf, -jnp.inf, jnp.inf, 0.0
-    chosen = (jnp.where(pole, edge, value) for edge, value in zip(limits, values, strict=True))
-    return PosteriorMoments(*chosen)
+    log_prob, log_y, inverse_y, y = (
+        jnp.where(pole, edge, value) for edge, value in zip(limits, values, strict=True)
+    )
+    return PosteriorMoments(log_prob, log_y + jnp.log(scale), inverse_y / scale, y * scale)

@@ -3,7 +3,6 @@
 from ._checks import check_observations as check_observations
 from ._checks import check_weights as check_weights
 from ._checks import dependent_column as dependent_column
-from ._e_step import moments_by_table as moments_by_table
 from ._e_step_on_host import blocks as blocks
 from ._frame import LONGEST as LONGEST
 from ._moment_start import middle_of_columns as middle_of_columns
@@ -19,5 +18,4 @@ __all__ = [
     "dependent_column",
     "free_coordinates",
     "middle_of_columns",
-    "moments_by_table",
 ]

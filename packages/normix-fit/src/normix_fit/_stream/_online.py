@@ -4,6 +4,7 @@ import warnings
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
@@ -127,7 +128,9 @@ class OnlineEMFitter(eqx.Module):
         """
         owner, d = "OnlineEMFitter.update", state.model.dimension
         dtype = state.model.mu.dtype
-        rows = as_float(rows).astype(dtype)
+        # a row of weight 0 may hold a nan, which `jax_debug_nans` finds in whatever computes
+        moved = jax.device_put(rows) if isinstance(rows, np.ndarray) else rows
+        rows = as_float(moved).astype(dtype)
         require(rows.ndim == 2 and rows.shape[1] == d, owner, "rows", f"have shape (n, {d})",
                 rows.shape, "pass observations in rows; x[None, :] for one")  # fmt: skip
         w = check_weights(owner, weights, rows)

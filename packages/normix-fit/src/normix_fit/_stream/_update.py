@@ -36,7 +36,6 @@ from normix_expfam import Status, mode_of_log
 from normix_expfam.internal import is_one_of
 from normix_fit._data import DenseRows
 from normix_mixtures import Held, MixtureStatistics, NormalMixture, PosteriorMoments
-from normix_mixtures.internal import moments_by_table
 
 from ._state import REFUSED, OnlineState, UpdateStatus
 
@@ -70,7 +69,8 @@ def _look(X: Float[Array, "n d"], weights: Float[Array, " n"], model: NormalMixt
     counts = weights > 0
     # in the place of a row that does not count one that does, so that 0 times it is 0
     X = jnp.where(counts[:, None], X, X[jnp.argmax(weights)][None, :])
-    expectations = moments_by_table(model.joint, X)
+    # not by a table: a row may lie so far out that its square is no number
+    expectations = model.e_step(X)
     m = jnp.sum(weights)
     size = jnp.where(counts, _size(model, X, expectations), 0.0)
     n_counted = jnp.sum(counts, dtype=jnp.int32)
