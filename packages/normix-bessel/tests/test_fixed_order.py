@@ -99,6 +99,7 @@ def test_both_namespaces_agree(tabulated, order):
     assert (np.abs(host - device) / np.maximum(1, np.abs(host))).max() <= 1e-14
 
 
+@pytest.mark.cpu
 @settings(max_examples=300)
 @given(
     magnitude=st.one_of(st.floats(0, 4), st.floats(-9, 4).map(lambda x: 10.0**x)),

@@ -146,9 +146,9 @@ def fit_gamma(mean: Any, mean_log: Any, backend: Backend) -> tuple[Any, Any]:
 def fit_gamma_to_gap(mean: Any, gap: Any, backend: Backend) -> tuple[Any, Any]:
     """(α, β) of the gamma distribution with these E X and log E X - E log X."""
     if backend == "cpu":
-        from . import _cpu_gamma
+        from . import _gamma_on_host
 
-        alpha: Any = _cpu_gamma.shape(float(gap))
+        alpha: Any = _gamma_on_host.shape(float(gap))
     else:
         alpha = gamma_shape(gap)
     return alpha, alpha / mean

@@ -24,8 +24,8 @@ from ._checks import positive_scalars as positive_scalars
 from ._checks import require as require
 from ._checks import resolve_backend as resolve_backend
 from ._checks import scalars as scalars
-from ._cpu_gamma import digamma_and_trigamma as digamma_and_trigamma
 from ._describe import describe as describe
+from ._gamma_on_host import digamma_and_trigamma as digamma_and_trigamma
 from ._gig._density import log_density as gig_log_density
 from ._gig._density import moments_and_log_density as gig_moments_and_log_density
 from ._gig._exponent_of_log_y import reach as reach

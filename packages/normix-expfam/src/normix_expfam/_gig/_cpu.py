@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normix_bessel import log_kv, log_kv_moments
-from normix_expfam import _cpu_gamma
+from normix_expfam import _gamma_on_host
 from normix_expfam._kl_term import exp_gap
 from normix_expfam._status import Status
 
@@ -136,7 +136,11 @@ def solve_gaps(y: float, inverse_y: float, lower: float, upper: float) -> Soluti
     if not (0 < lower < np.inf and 0 < upper < np.inf):
         return _NOWHERE, Status.INFEASIBLE
     s, log_mean, centred = np.sqrt(y) / np.sqrt(inverse_y), (lower + upper) / 2, (upper - lower) / 2
-    alpha, mirror, excess = _cpu_gamma.shape(lower), _cpu_gamma.shape(upper), np.expm1(2 * log_mean)
+    alpha, mirror, excess = (
+        _gamma_on_host.shape(lower),
+        _gamma_on_host.shape(upper),
+        np.expm1(2 * log_mean),
+    )
     if not heavy and alpha > 1 and excess * (alpha - 1) >= 1:
         return (alpha, 2 * alpha / y, 0.0), Status.GAMMA_LIMIT
     if heavy or (mirror > 1 and excess * (mirror - 1) >= 1):

@@ -21,7 +21,7 @@ import numpy as np
 
 from normix_bessel import log_kv_moments
 from normix_bessel.internal import moments_at
-from normix_expfam import _cpu_gamma
+from normix_expfam import _gamma_on_host
 from normix_expfam._arrays import Array, namespace_of
 from normix_expfam._gamma import gamma_shape
 from normix_expfam._kl_term import exp_gap
@@ -293,7 +293,7 @@ def solve_target(
     feasible = finite & (y > 0) & (inverse_y > 0) & (lower > 0) & (upper > 0)
     degenerate = feasible & (log_mean < noise ** (2 / 3))
 
-    shape = gamma_shape if xp is jnp else _cpu_gamma.shape
+    shape = gamma_shape if xp is jnp else _gamma_on_host.shape
     alpha = shape(xp.where(feasible, lower, 1.0))
     mirror = shape(xp.where(feasible, upper, 1.0))
     # E Y · E 1/Y >= α/(α-1)
