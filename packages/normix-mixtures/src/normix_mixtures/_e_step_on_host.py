@@ -18,7 +18,7 @@ from ._statistics import PosteriorMoments
 
 _CELLS = 1 << 17  # in a block, 1 MB
 _LEAST, _MOST = 512, 8192  # rows in a block
-_STEEP = 1.0  # s beyond which rows along γ lose digits to rows across
+_FAR = 100.0  # of s along: beyond, the square of the rest is no difference of two squares
 
 
 def blocks(n: int, d: int) -> Iterator[slice]:
@@ -70,7 +70,7 @@ class RowsGiven:
         z = self.joint.dispersion.whiten(centred)
         s = self._of.s
         along = z @ self._unit
-        if s > _STEEP:
+        if s * np.max(np.abs(along)) > _FAR:
             z -= np.outer(along, self._unit)
             return along, np.einsum("ij,ij->i", z, z)
         square = np.einsum("ij,ij->i", z, z)
