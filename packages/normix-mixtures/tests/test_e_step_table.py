@@ -87,6 +87,15 @@ def test_sums_agree_between_engines_and_with_rows(name):
         )
 
 
+@pytest.mark.cpu
+def test_no_rows_have_no_moments():
+    model = MODELS["gh"](SKEWED["small"])
+    for backend in ("jax", "cpu"):
+        assert [part.shape for part in model.e_step(np.empty((0, D)), backend=backend)] == [
+            (0,)
+        ] * 4
+
+
 @pytest.mark.float32
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "nearly normal"])
 def test_the_table_in_single_precision(name):

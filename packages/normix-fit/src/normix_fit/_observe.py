@@ -49,6 +49,7 @@ def rows_of_checked(array: Any, weights: Any) -> Rows:
     """Rows of an array of NumPy or of JAX that has been checked."""
     if isinstance(array, np.ndarray):
         single = array.dtype == np.float32
+        weights = None if weights is None else np.asarray(weights, np.float64)
         widest = jnp.result_type(float)
         return HostRows(array, weights, None, np.dtype(np.float32) if single else np.dtype(widest))
     counted = jnp.ones_like(array, shape=array.shape[:1]) if weights is None else weights

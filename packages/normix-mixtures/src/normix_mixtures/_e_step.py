@@ -17,7 +17,7 @@ from ._density import moments_and_log_density
 from ._e_step_on_host import RowsGiven, blocks, log_prob_on_host, posterior_on_host
 from ._joint import JointNormalMixture
 from ._law_about_mode import about_mode, in_the_limit, log_mass
-from ._posterior_of_rows import Gauged, at_mode, log_density
+from ._posterior_of_rows import Gauged, at_mode, moments
 from ._statistics import MixtureStatistics, PosteriorMoments
 
 _LARGEST_INVERSE = 1e10  # of E 1/Y given a row, where log Y has its mode at 0
@@ -183,12 +183,5 @@ def moments_by_table(joint: JointNormalMixture, X: Float[Array, "n d"]) -> Poste
     found = look_up(tabulate(of.order, jnp), argument, jnp)
     found = about_mode(of.order, argument, found, jnp)
     edge = in_the_limit(of.order, jnp)
-    mass, up, down, shift = (jnp.where(inside, *both) for both in zip(found, edge, strict=True))
-    log_prob = log_density(of, at, mass, jnp)
-    pole = (b == 0) & (of.order <= 0) & (at.B == 0)
-    values = log_prob, at.log_mode + shift, jnp.exp(down) / at.mode, at.mode * jnp.exp(up)
-    limits = jnp.inf, -jnp.inf, jnp.inf, 0.0
-    log_prob, log_y, inverse_y, y = (
-        jnp.where(pole, edge, value) for edge, value in zip(limits, values, strict=True)
-    )
-    return PosteriorMoments(log_prob, log_y + jnp.log(scale), inverse_y / scale, y * scale)
+    looked = tuple(jnp.where(inside, *both) for both in zip(found, edge, strict=True))
+    return moments(of, at, looked, scale, jnp)

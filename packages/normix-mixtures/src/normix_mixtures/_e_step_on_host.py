@@ -13,12 +13,12 @@ from normix_expfam import mode_of_log
 
 from ._joint import JointNormalMixture
 from ._law_about_mode import Table, in_the_limit, log_mass
-from ._posterior_of_rows import Gauged, at_mode, log_density
+from ._posterior_of_rows import Gauged, at_mode, moments
 from ._statistics import PosteriorMoments
 
 _CELLS = 1 << 17  # in a block, 1 MB
 _LEAST, _MOST = 512, 8192  # rows in a block
-_FAR = 100.0  # of s along: beyond, the square of the rest is no difference of two squares
+_FAR = 100.0  # of s along: beyond it the square of the rest is summed, not taken as a difference
 
 
 def blocks(n: int, d: int) -> Iterator[slice]:
@@ -32,8 +32,8 @@ class RowsGiven:
     """What is known of Y given rows, for one joint distribution with arrays of NumPy."""
 
     def __init__(self, joint: JointNormalMixture) -> None:
-        self._factor = float(1 / mode_of_log(*joint.subordinator_as_gig()))
-        factor: Any = np.float64(self._factor)
+        self._scale: Any = np.float64(mode_of_log(*joint.subordinator_as_gig()))
+        factor: Any = 1 / self._scale
         joint = joint.rescaled_subordinator(factor)
         p, a, b = (np.float64(value) for value in joint.subordinator_as_gig())
         self.joint = joint
@@ -47,23 +47,9 @@ class RowsGiven:
 
     def moments(self, X: Any) -> PosteriorMoments:
         """E log Y, E 1/Y, E Y given each of a block of rows, in the scale of Y as it was given."""
-        of = self._of
         with np.errstate(all="ignore"):
-            along, across = self._components(X - self.joint.mu)
-            at = at_mode(of, along, across, np)
-            mass, log_up, log_down, shift = self._look_up(at.B)
-            log_prob = log_density(of, at, mass, np)
-            log_y = at.log_mode + shift
-            y = at.mode * np.exp(log_up)
-            inverse_y = np.exp(log_down) / at.mode
-        if of.b == 0 and of.order <= 0:
-            pole = at.B == 0
-            if pole.any():
-                log_prob[pole], log_y[pole], inverse_y[pole], y[pole] = np.inf, -np.inf, np.inf, 0
-        scale = self._factor
-        if scale != 1:
-            log_y, inverse_y, y = log_y - np.log(scale), inverse_y * scale, y / scale
-        return PosteriorMoments(log_prob, log_y, inverse_y, y)
+            at = at_mode(self._of, *self._components(X - self.joint.mu), np)
+            return moments(self._of, at, self._look_up(at.B), self._scale, np)
 
     def _components(self, centred: Any) -> tuple[Any, Any]:
         """Of whitened rows the component along L⁻¹γ, and the square of the rest."""
@@ -76,7 +62,7 @@ class RowsGiven:
         square = np.einsum("ij,ij->i", z, z)
         return along, np.maximum(square - along * along, 0.0)
 
-    def _look_up(self, B: Any) -> tuple[Any, ...]:
+    def _look_up(self, B: Any) -> Any:
         A, v = self._of.rate, self._of.order
         inside = (A > 0) & (B > 0)
         if inside.all():
@@ -92,6 +78,8 @@ class RowsGiven:
 
 def posterior_on_host(joint: JointNormalMixture, X: Any) -> PosteriorMoments:
     """E log Y, E 1/Y, E Y given each row of X, shape (n, d), and the row's log-density."""
+    if len(X) == 0:
+        return PosteriorMoments(*(np.empty((4, 0))))
     given = RowsGiven(joint)
     parts = [given.moments(X[rows]) for rows in blocks(*X.shape)]
     whole: Any = (np.concatenate(part) for part in zip(*parts, strict=True))

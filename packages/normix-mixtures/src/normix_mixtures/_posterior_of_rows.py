@@ -21,6 +21,8 @@ which is next to 0 where δ is, and elsewhere δ = (W - w) + |c|. log y0 comes f
 import math
 from typing import Any, NamedTuple
 
+from ._statistics import PosteriorMoments
+
 
 class Gauged(NamedTuple):
     """What all rows have in common: numbers, in the gauge."""
@@ -80,3 +82,28 @@ def log_density(of: Gauged, at: AtMode, mass: Any, xp: Any) -> Any:
     """log f of every row, from log C(x) + ½ log W."""
     constant = of.log_mass + of.half_log_det + of.d / 2 * math.log(2 * math.pi)
     return mass - xp.log(at.W) / 2 - at.fall + of.order * at.log_mode - constant
+
+
+def moments(
+    of: Gauged, at: AtMode, found: tuple[Any, ...], scale: Any, xp: Any
+) -> PosteriorMoments:
+    """log f, E log Y, E 1/Y and E Y given each row, with their limits at a pole.
+
+    Args:
+        of: what the rows have in common.
+        at: of the rows.
+        found: log C(x) + ½ log W, log E e^u, log E e^-u and E u about the mode.
+        scale: Y as it was given, in units of Y in the gauge.
+        xp: jax.numpy or numpy.
+    """
+    mass, up, down, shift = found
+    pole = (of.b == 0) & (of.order <= 0) & (at.B == 0)
+    values = (
+        log_density(of, at, mass, xp),
+        at.log_mode + shift + xp.log(scale),
+        xp.exp(down) / at.mode / scale,
+        at.mode * xp.exp(up) * scale,
+    )
+    limits = xp.inf, -xp.inf, xp.inf, 0.0
+    pairs = zip(limits, values, strict=True)
+    return PosteriorMoments(*(xp.where(pole, limit, value) for limit, value in pairs))

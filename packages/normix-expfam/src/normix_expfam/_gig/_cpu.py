@@ -120,8 +120,8 @@ def _in_coordinates(objective: Objective, x: np.ndarray, root: np.ndarray) -> Ob
 def solve(eta: np.ndarray) -> Solution:
     """GIG(p, a, b) with E t(Y) = η, or its maximum on the boundary.
 
-    INFEASIBLE if η is no mean of (log y, 1/y, y), MAX_ITER if L-BFGS-B stops short of a stationary
-    point.
+    INFEASIBLE if η is not a mean of (log y, 1/y, y), MAX_ITER if L-BFGS-B stops short of a
+    stationary point.
     """
     log_y, inverse_y, y = (float(x) for x in eta)
     if not (np.isfinite(log_y) and 0 < inverse_y < np.inf and y > 0):
