@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from ._arrays import Array
 from ._checks import Backend, as_floats, require, resolve_backend
 from ._describe import describe
 from ._generic_inversion import natural_from_expectation

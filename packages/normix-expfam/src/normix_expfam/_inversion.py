@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Int
 
+from ._arrays import Array
 from ._checks import Backend, at_once, is_concrete, require
 from ._manual_axes import error_if
 from ._status import Status, is_one_of

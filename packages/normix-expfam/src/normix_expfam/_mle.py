@@ -31,7 +31,7 @@ def maximise_likelihood(
         if throw:
             model = require_member(model, status, owner, family.eta_rule,
                                    lambda: mean_statistics(family, x, weights))  # fmt: skip
-    return Maximum(model, status, x, weights)
+    return Maximum(model, jnp.asarray(status), x, weights)
 
 
 def give_account(maximum: Maximum) -> MLEResult[Any]:

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Self, final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from normix_expfam._arrays import Array
 from normix_expfam._checks import Backend, Rule, array_namespace, as_floats, checked, require
 from normix_expfam._divergence import Divergences
 from normix_expfam._family import ExponentialFamily
