@@ -22,6 +22,7 @@ each_backend = nox.parametrize("backend", [nox.param(name, id=name) for name in 
 
 # Workers share no compiled function, so a file of tests stays with one of them.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # for each of them: its threads wait by spinning
 # Compiling is most of the time, and a third of that XLA's emitters of fused loops; the last level
 # of LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the
 # long tests (`slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong tails, by
@@ -121,7 +122,7 @@ def run_tests(
     session.run(
         *("pytest", f"packages/{package}/tests", "-m", "not slow"),
         *(*PARALLEL, *options, *session.posargs),
-        env=flags | (env or {}),
+        env=flags | ONE_THREAD | (env or {}),
     )
 
 
@@ -203,7 +204,9 @@ def float32(session: nox.Session) -> None:
     """The tests marked float32 of all packages, in a process that never had float64."""
     sync(session, "--all-packages", "--group=test")
     options = ("--float32", *PARALLEL, *session.posargs)
-    session.run("pytest", "packages", *options, env=ON_CPU | quick(session) | cached(session))
+    session.run(
+        "pytest", "packages", *options, env=ON_CPU | ONE_THREAD | quick(session) | cached(session)
+    )
 
 
 @nox.session
@@ -212,7 +215,7 @@ def workspace(session: nox.Session) -> None:
     sync(session, "--all-packages", "--group=test")
     options = ("-m", "not slow", *PARALLEL, *session.posargs)
     # numbers are those of the packages' own tests; here programs only run
-    session.run("pytest", "tests", *options, env=quick(session) | cached(session))
+    session.run("pytest", "tests", *options, env=ONE_THREAD | quick(session) | cached(session))
     check_requirements(session)
 
 
@@ -263,7 +266,7 @@ def pythons(session: nox.Session) -> None:
     """All tests on every Python from 3.11 to the newest of this machine."""
     sync(session, "--all-packages", "--group=test")
     options = ("-m", "not slow", *PARALLEL, *session.posargs)
-    session.run("pytest", *options, env=quick(session) | cached(session))
+    session.run("pytest", *options, env=ONE_THREAD | quick(session) | cached(session))
 
 
 @nox.session(default=False, reuse_venv=False)

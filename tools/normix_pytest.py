@@ -3,10 +3,12 @@
 It is loaded in the isolated environment of each package, so it imports jax and pytest only.
 """
 
+import functools
 import inspect
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -115,9 +117,60 @@ def scipy_loaded_by() -> Callable[[str], list[str]]:
     return loaded
 
 
+_CHECKED = 50  # calls of a function in one test
+_calls: Counter[int] = Counter()
+
+
+class _OfJax(dict[type, bool]):
+    """Whether a type of values is one of JAX, found by its name.
+
+    `isinstance` looks for attributes, which our own `__getattr__` may give.
+    """
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = kind.__module__.startswith("jax")
+        return self[kind]
+
+
+def _sparing(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A decorator that leaves out calls without arrays of JAX after the first of each test.
+
+    A function of JAX is checked while it is traced, a few times; one of NumPy would be at every
+    step of every loop, where the checks take four fifths of the time.
+    """
+    of_jax = _OfJax().__getitem__
+
+    def decorate(function: Any) -> Any:
+        checked, key = check(function), len(_calls)
+        if not inspect.isfunction(function):
+            return checked
+        _calls[key] = 0
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if _calls[key] < _CHECKED or any(
+                map(of_jax, map(type, (*args, *kwargs.values()) if kwargs else args))
+            ):
+                _calls[key] += 1
+                return checked(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@pytest.fixture(autouse=True)
+def first_calls_are_checked():
+    """Each test starts with all functions checked."""
+    for key in _calls:
+        _calls[key] = 0
+
+
 def check_shapes(*packages: str) -> None:
     """Check the jaxtyping annotations of packages that are not yet imported, on every call."""
     # needed by the packages that call this
+    import jaxtyping
     from beartype import BeartypeConf, FrozenDict, beartype
     from jaxtyping import install_import_hook
 
@@ -127,6 +180,8 @@ def check_shapes(*packages: str) -> None:
     checker.check = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({Self: Any})))
     sys.modules[checker.__name__] = checker
     install_import_hook(list(packages), "normix_typechecker.check")
+    decorator = jaxtyping.jaxtyped  # what the hook puts before every function
+    jaxtyping.jaxtyped = lambda typechecker: _sparing(decorator(typechecker=typechecker))
 
 
 _MAPS = Path("/proc/self/maps")
