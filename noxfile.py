@@ -29,7 +29,6 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # for each of them: its threads wait
 # 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
 QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
-REACHED = ROOT / ".nox" / "lines-reached"  # written by `tests`, read by `coverage`
 WHEELS = ROOT / ".nox" / "built"  # not named like a session, whose environment it would be
 
 
@@ -175,28 +174,8 @@ def wheels(session: nox.Session) -> None:
 def tests(session: nox.Session, package: str, backend: str) -> None:
     """The tests of one package and backend, with nothing installed that it does not declare."""
     sync(session, f"--package={package}", "--group=test")
-    data = REACHED / f"{package}.{backend}"
-    run_tests(
-        *(session, package, f"--backend={backend}"),
-        *(f"--cov={package.replace('-', '_')}", "--cov-report="),
-        env={**ON_CPU, "COVERAGE_FILE": str(data)},
-    )
+    run_tests(session, package, f"--backend={backend}", env=ON_CPU)
     check_requirements(session)
-
-
-@nox.session
-def coverage(session: nox.Session) -> None:
-    """Lines of each package that its own tests reached, just before: 95 % at least."""
-    sync(session, "--only-group=test")
-    tmp = Path(session.create_tmp()).resolve()
-    for package in PACKAGES:
-        parts = [f"{REACHED / package}.{backend}" for backend in ("jax", "cpu")]
-        data = tmp / f"{package}-both"  # a name that the parts begin with would delete them
-        session.run("coverage", "combine", "--quiet", "--keep", f"--data-file={data}", *parts)
-        session.run(
-            *("coverage", "report", f"--data-file={data}", "--fail-under=95"),
-            *("--skip-covered", "--skip-empty", "--show-missing"),
-        )
 
 
 @nox.session
@@ -259,6 +238,22 @@ def slow(session: nox.Session) -> None:
     """The long tests of all packages, which the other sessions leave out."""
     sync(session, "--all-packages", "--group=test")
     session.run("pytest", "-m", "slow", *session.posargs, env=cached(session))
+
+
+@nox.session(default=False)
+@each_package
+def coverage(session: nox.Session, package: str) -> None:
+    """Lines of a package that its own tests reach, 95 % at least; a third slower than `tests`."""
+    sync(session, "--all-packages", "--group=test")
+    data = Path(session.create_tmp()).resolve() / package
+    run_tests(
+        *(session, package, f"--cov={package.replace('-', '_')}", "--cov-report="),
+        env={**ON_CPU, "COVERAGE_FILE": str(data)},
+    )
+    session.run(
+        *("coverage", "report", f"--data-file={data}", "--fail-under=95"),
+        *("--skip-covered", "--skip-empty", "--show-missing"),
+    )
 
 
 @nox.session(default=False, python=["3.11", "3.12", "3.13", "3.14"])
