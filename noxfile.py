@@ -27,7 +27,11 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # for each of them: its threads wait
 # of LLVM's optimiser takes a quarter of the rest. bessel, whose last digits are at stake, and the
 # long tests (`slow`) are tested as XLA compiles anyway. At level 0 loops compute wrong tails, by
 # 1e-1, so that numbers cannot be tested; level 1 is no faster than 2.
-QUICK = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"}
+# Modules in one piece: workers leave no core to compile pieces side by side.
+QUICK = {
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=2"
+    " --xla_cpu_parallel_codegen_split_count=1"
+}
 ON_CPU = {"JAX_PLATFORMS": "cpu"}
 WHEELS = ROOT / ".nox" / "built"  # not named like a session, whose environment it would be
 

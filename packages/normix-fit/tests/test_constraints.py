@@ -24,12 +24,14 @@ def heavy(seed=0):
 
 @families("nig")
 def test_a_weight_counts_rows(name):
-    X = heavy()
+    # in more columns variance gamma has no maximum here, as its density has a pole
+    X = heavy()[:, : 1 if name == "vg" else D]
     # of sum N, so that both fits have one shape
     counts = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], N // 3))
     weighted = fit(X, name, weights=counts.astype(float))
     repeated = fit(np.repeat(X, counts, axis=0), name)
     assert weighted.status == repeated.status
+    assert weighted.status.has_maximum
     assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, rel=1e-9)
     np.testing.assert_allclose(weighted.model.mu, repeated.model.mu, rtol=0, atol=1e-5)
     assert weighted.n_observations == repeated.n_observations == counts.sum()

@@ -12,6 +12,7 @@ from scipy.special import gammaln
 
 from normix_fit import BatchEMFitter, Status, fit
 from normix_fit._em._batch import _end_at
+from normix_fit._em._termination import limit_of
 from normix_fit._result._em_result import message_for
 from normix_mixtures import (
     Dispersion,
@@ -187,6 +188,13 @@ def test_weights_are_rows_where_the_mean_is_infinite():
     repeated = fit(np.repeat(HEAVY, weights.astype(int), axis=0), "ninvg", symmetric=True)
     assert weighted.status == repeated.status == Status.CONVERGED
     assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, abs=1e-5)
+
+
+@pytest.mark.parametrize("p", [300.0, -300.0])
+def test_a_large_order_is_no_limit(p):
+    """(ab/4)^|p| is beyond the largest number."""
+    law = GeneralizedHyperbolic.from_classical(np.zeros(1), None, np.eye(1), p=p, a=1e3, b=1e3)
+    assert limit_of(law.normalize()) == Status.CONVERGED
 
 
 @pytest.mark.parametrize("symmetric", [True, pytest.param(False, marks=SLOW)])

@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from normix_expfam import Status
-from normix_mixtures import Held, MixtureStatistics, NormalInverseGamma, VarianceGamma
+from normix_expfam import Status, gig_moments
+from normix_expfam.internal import to_host
+from normix_mixtures import (
+    GeneralizedHyperbolic,
+    Held,
+    MixtureStatistics,
+    NormalInverseGamma,
+    VarianceGamma,
+)
 from normix_mixtures._frame import _moved
 from normix_mixtures._layout import parts_of
 from normix_mixtures._normal_part import normal_part
@@ -330,6 +337,22 @@ def test_with_fixed_moves_shape_and_location(make):
         make("vg", 2).with_fixed(alpha=-1.0)
     with pytest.raises(ValueError, match="fixed must have names among mu, subordinator, alpha"):
         make("vg", 2).with_fixed(p=1.0)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.8), (0.8, 0.0)])
+@pytest.mark.parametrize("to", [lambda model: model, to_host], ids=["jax", "host"])
+def test_the_shape_moves_where_a_mean_of_y_is_infinite(to, a, b):
+    """The finite mean stays, the other is twice the least; to the shape it has, nothing moves."""
+    p = 0.4 if b == 0 else -0.4
+    start = GeneralizedHyperbolic.from_classical(np.zeros(1), None, np.eye(1), p=p, a=a, b=b)
+    here, there = (to(start).with_fixed(p=value).subordinator for value in (p, -3 * p))
+    for one, other in zip(jax.tree.leaves(here), jax.tree.leaves(start.subordinator), strict=True):
+        assert float(one) == float(other)
+    assert float(there.p) == -3 * p
+    found, before = (gig_moments(law.p, law.a, law.b) for law in (there, start.subordinator))
+    kept = "y" if b == 0 else "inverse_y"
+    np.testing.assert_allclose(getattr(found, kept), getattr(before, kept), rtol=1e-12)
+    np.testing.assert_allclose(found.inverse_y * found.y, 2, rtol=1e-12)
 
 
 def test_without_skewness_keeps_the_mean(model):

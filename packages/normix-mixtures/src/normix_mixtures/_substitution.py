@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
@@ -58,13 +59,24 @@ def substitute(owner: str, joint: Joint, family: Any, values: Mapping[str, Array
 
 
 def _of_order(joint: JointNormalMixture, order: Array) -> GIGMember:
-    """The subordinator with its shape at `order` and the means of Y as they were, where finite."""
+    """The subordinator with its shape at `order` and the means of Y as they were, where finite.
+
+    An infinite one becomes twice the least that goes with the other, and nothing moves where the
+    order is what it was.
+    """
     xp, law = namespace_of(order), joint.subordinator_as_gig()
     found = gig_moments(*law)[1:] if xp is jnp else moments(*law)
-    means = xp.stack(found)
-    means = xp.where(xp.isfinite(means), means, 1.0)
-    subordinator: GIGMember = type(joint)._fit_subordinator_of_order(means, order)[0]
-    return subordinator
+    log_y, inverse_y, y = found
+    means = xp.stack([
+        log_y,
+        xp.where(xp.isfinite(inverse_y), inverse_y, 2 / y),
+        xp.where(xp.isfinite(y), y, 2 / inverse_y),
+    ])  # fmt: skip
+    moved: GIGMember = type(joint)._fit_subordinator_of_order(means, order)[0]
+    kept: GIGMember = jax.tree.map(
+        lambda old, new: xp.where(order == law.p, old, new), joint.subordinator, moved
+    )
+    return kept
 
 
 _of_order_in_jax = eqx.filter_jit(_of_order)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from jaxtyping import Float
 
 from normix_expfam import Status
@@ -9,7 +10,7 @@ from normix_expfam.internal import Array, namespace_of
 from normix_mixtures import GeneralizedHyperbolic
 
 _NORMAL_LIMIT = 1e6  # w: excess kurtosis below 3e-6
-_NOTHING = 1e-12
+_LOG_NOTHING = np.log(1e-12)
 
 
 def remaining_gain(history: Float[Array, " m"], taken: Array, value: Array) -> Float[Array, ""]:
@@ -46,7 +47,7 @@ def limit_of(model: Any) -> Status:
         return Status.NORMAL_LIMIT
     if isinstance(model, GeneralizedHyperbolic):
         # of order (ab/4)^|p| is what tells the law from its limit
-        on_it = a * b == 0 or (a * b / 4) ** abs(p) < _NOTHING
+        on_it = a * b == 0 or abs(p) * (np.log(a * b) - np.log(4)) < _LOG_NOTHING
         if on_it and p < 0:
             return Status.INVERSE_GAMMA_LIMIT
         if on_it and p > 0:
