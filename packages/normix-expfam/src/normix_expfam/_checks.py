@@ -48,6 +48,9 @@ def as_floats(owner: str, **values: Any) -> list[jax.Array]:
 
 
 def _numbers(owner: str, name: str, value: Any) -> jax.Array:
+    if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64):
+        # what `asarray` gives, by a program for each shape; a copy, as this may share memory
+        return jax.device_put(value.copy())
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:

@@ -42,7 +42,7 @@ def rows(
     x = as_floats(owner, **{name: x})[0].astype(dtype)
     require(x.ndim > 0 and x.shape[-1] == d, owner, name, f"have {d} components on its last axis",
             x.shape, "pass observations in rows")  # fmt: skip
-    flat = x.reshape(-1, d)
+    flat = x if x.ndim == 2 else x.reshape(-1, d)
     if is_concrete(flat):
         bad = np.argwhere(np.isnan(flat))
         if bad.size:

@@ -6,6 +6,7 @@ A class of short delegations: densities and the E-step are those of `_e_step`, t
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import equinox as eqx
@@ -56,6 +57,7 @@ from ._joint import JointNormalMixture
 from ._law_about_mode import moments as moments_on_host
 from ._m_step import maximise
 from ._moment_start import OneBlock, Rows, moment_start
+from ._row_buckets import of_filled_rows
 from ._statistics import MixtureStatistics, PosteriorMoments
 from ._subordinator import from_named_parameters, named_parameters, parameter_names
 from ._substitution import substitute
@@ -341,7 +343,8 @@ class NormalMixture(Unbatched):
         if len(flat) >= _MANY and is_for_host(self, flat):
             many = log_prob_on_host(to_host(self.joint), np.asarray(flat, np.float64))
             return to_jax(many.reshape(shape), self.mu.dtype)
-        return log_prob_of_rows(self.joint, flat).reshape(shape)
+        found = of_filled_rows(partial(log_prob_of_rows, self.joint), flat, self)
+        return found if found.shape == shape else found.reshape(shape)
 
     def posterior(self, x: ArrayLike) -> GeneralizedInverseGaussian:
         """The law of Y given X = x: GIG(p - d/2, a + γᵀΣ⁻¹γ, b + (x - μ)ᵀΣ⁻¹(x - μ)).
@@ -550,7 +553,9 @@ class NormalMixture(Unbatched):
         """
         owner = f"{type(self).__name__}.e_step"
         X = finite_rows(owner, X, self.dimension, self.mu.dtype)
-        return posterior_moments(self.joint, X, resolve_backend(owner, backend, self, X))
+        backend = resolve_backend(owner, backend, self, X)
+        given = partial(posterior_moments, self.joint, backend=backend)
+        return given(X) if backend == "cpu" else of_filled_rows(given, X, self)
 
     def statistics(
         self, X: ArrayLike, weights: ArrayLike | None = None, *, backend: Backend = "jax"
