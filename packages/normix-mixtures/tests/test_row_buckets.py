@@ -61,7 +61,7 @@ def test_points_in_any_shape_are_evaluated(make):
     assert model.log_prob(x[:0]).shape == (0, 3, 5)
 
 
-def test_traced_rows_are_taken_as_they_are(make):
+def test_traced_rows_are_taken_as_they_are():
     sizes = []
 
     def total(X):
