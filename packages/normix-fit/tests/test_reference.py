@@ -58,8 +58,10 @@ def test_the_full_family_is_at_least_its_members(data, fits, rates):
         assert fits[data]["gh"].log_likelihood >= fits[data][name].log_likelihood - 1e-6
     together = fit_all(rates[data])
     assert set(together) >= set(FAMILIES)
+    whole = together["gh"].log_likelihood
     for name in ("nig", "vg", "ninvg"):
-        assert together["gh"].log_likelihood >= together[name].log_likelihood
+        # on its boundary it is the same law, whose sum is rounded in its own way
+        assert whole >= together[name].log_likelihood - 1e-14 * abs(whole)
 
 
 def test_the_maximum_on_the_boundary_is_exact_and_named(data, fits):
