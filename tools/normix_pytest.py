@@ -168,7 +168,7 @@ def first_calls_are_checked():
 
 
 def check_shapes(*packages: str) -> None:
-    """Check the jaxtyping annotations of packages that are not yet imported, on every call."""
+    """Check the jaxtyping annotations of packages that are not yet imported, as `_sparing`."""
     # needed by the packages that call this
     import jaxtyping
     from beartype import BeartypeConf, FrozenDict, beartype

@@ -14,6 +14,7 @@ from normix_expfam import (
     InverseGaussian,
     MultivariateNormal,
 )
+from normix_expfam._checks import as_floats, as_host_floats
 
 POSITIVE = "be finite and > 0; check its sign and the parametrization"
 FACTOR = np.array([[1.5, 0.0], [-0.7, 0.8]])
@@ -201,3 +202,14 @@ def test_one_bad_element_of_a_batch_raises():
         with pytest.raises(RuntimeError, match=f"{GIG_NAME}: b must be finite and >= 0"):
             batch(p, a, b)
         assert batch(p, a, jnp.abs(b)).p.shape == (3,)
+
+
+def test_an_array_is_copied_and_a_mask_is_not_lost():
+    x = np.zeros(1000)
+    (copy,) = as_floats("owner", x=x)
+    x[:] = 1
+    assert float(jnp.sum(copy)) == 0
+    masked = np.ma.masked_equal([1.0, 2.0], 2.0)
+    for floats in (as_floats, as_host_floats):
+        with pytest.raises(TypeError, match=r"owner: x must be an array without a mask"):
+            floats("owner", x=masked)

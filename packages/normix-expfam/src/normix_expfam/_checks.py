@@ -47,8 +47,18 @@ def as_floats(owner: str, **values: Any) -> list[jax.Array]:
     return converted
 
 
+def _refuse_mask(owner: str, name: str, value: Any) -> None:
+    """What NumPy makes of a masked array has the values under the mask."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{owner}: {name} must be an array without a mask, got a masked array of shape "
+            f"{value.shape}; drop the masked rows, or fill the cells by .filled(value)"
+        )
+
+
 def _numbers(owner: str, name: str, value: Any) -> jax.Array:
-    if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64):
+    _refuse_mask(owner, name, value)
+    if type(value) is np.ndarray and value.dtype in (np.float32, np.float64):
         # what `asarray` gives, by a program for each shape; a copy, as this may share memory
         return jax.device_put(value.copy())
     try:
@@ -64,6 +74,7 @@ def as_host_floats(owner: str, **values: Any) -> list[np.ndarray]:
     """
     arrays = []
     for name, value in values.items():
+        _refuse_mask(owner, name, value)
         try:
             array = np.asarray(value)
             # numbers of other kinds, as decimal.Decimal
